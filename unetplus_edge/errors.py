@@ -1,0 +1,55 @@
+"""Errors that a user can act on, each with the exit code of the command that meets it."""
+
+from __future__ import annotations
+
+
+class UnetPlusError(Exception):
+    """What went wrong and what to do about it, in one sentence for the user.
+
+    Commands print the sentence on stderr and leave with `exit_code`. Codes 1 and 2 belong to
+    Python and to the command line; 3 to 5 are kept for the outcome of an export.
+    """
+
+    exit_code = 10
+
+
+class InputError(UnetPlusError):
+    """A frame, a file or an argument is not what the function works on."""
+
+    exit_code = 11
+
+
+class DataSetError(UnetPlusError):
+    """A data set is missing, incomplete or damaged."""
+
+    exit_code = 12
+
+
+class BundleError(UnetPlusError):
+    """A model bundle is missing, damaged or of another schema."""
+
+    exit_code = 13
+
+
+class EngineError(UnetPlusError):
+    """An engine cannot be opened here, or refuses what it was asked to run."""
+
+    exit_code = 14
+
+
+class OutputError(UnetPlusError):
+    """A result cannot be written where it was asked for."""
+
+    exit_code = 15
+
+
+class TrainingError(UnetPlusError):
+    """A training cannot start, go on or be resumed."""
+
+    exit_code = 16
+
+
+class PartialResultError(UnetPlusError):
+    """Some inputs were refused; the results of all others are complete."""
+
+    exit_code = 17

@@ -53,3 +53,9 @@ class PartialResultError(UnetPlusError):
     """Some inputs were refused; the results of all others are complete."""
 
     exit_code = 17
+
+
+class ConversionError(UnetPlusError):
+    """A model cannot be converted to a format."""
+
+    exit_code = 18

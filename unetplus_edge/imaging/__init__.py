@@ -1,0 +1,23 @@
+"""From a raw frame to patches, and from a network's answers to measured nuclei."""
+
+from unetplus_edge.imaging.frames import as_frame
+from unetplus_edge.imaging.measure import Nuclei, measure
+from unetplus_edge.imaging.patches import PATCH_SIDE, PatchGrid, patch_origins
+from unetplus_edge.imaging.postprocess import Postprocessing, label_nuclei
+from unetplus_edge.imaging.preprocess import FrameRange, Preprocessing, frame_range, preprocess, preprocess_block
+
+__all__ = [
+    "PATCH_SIDE",
+    "FrameRange",
+    "Nuclei",
+    "PatchGrid",
+    "Postprocessing",
+    "Preprocessing",
+    "as_frame",
+    "frame_range",
+    "label_nuclei",
+    "measure",
+    "patch_origins",
+    "preprocess",
+    "preprocess_block",
+]

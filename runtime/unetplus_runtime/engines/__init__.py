@@ -1,0 +1,192 @@
+"""Engines: one file a library that runs networks, all opened by `open_engine`.
+
+Importing this package imports none of their libraries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from unetplus_edge.bundle import Bundle
+from unetplus_edge.errors import EngineError, InputError
+from unetplus_edge.zoo import find_bundle
+from unetplus_runtime.engines.base import Engine, EngineInfo
+
+if TYPE_CHECKING:
+    from unetplus_edge.manifest import EngineName, Precision, Target
+
+    class _EngineClass(Protocol):
+        def __call__(self, path: Path, *, device: str, threads: int | None, execution: Precision | None) -> Engine: ...
+
+
+__all__ = ["ENGINES", "ORDER", "Engine", "EngineInfo", "EngineKind", "open_engine"]
+
+
+class EngineKind(NamedTuple):
+    """What is known of an engine before it is opened.
+
+    Attributes
+    ----------
+    location
+        `module:Class`.
+    suffix
+        Of the files that it opens.
+    target
+        The conversion that it runs; None for the Keras model itself.
+    """
+
+    location: str
+    suffix: str
+    target: Target | None
+
+
+ENGINES: dict[EngineName, EngineKind] = {
+    "litert": EngineKind("unetplus_runtime.engines.litert:LiteRTEngine", ".tflite", "tflite"),
+    "keras": EngineKind("unetplus_runtime.engines.keras:KerasEngine", ".keras", None),
+}
+"""Every engine by its name."""
+
+ORDER: tuple[tuple[EngineName, Precision], ...] = (("litert", "fp32"), ("keras", "fp32"))
+"""Engines with the precision that they execute, in the order in which `auto` tries them.
+
+LiteRT comes with every installation and opens at once; Keras needs a framework that takes seconds to
+import. A verified conversion that is not in this list is tried after those that are.
+"""
+
+
+class _Candidate(NamedTuple):
+    engine: EngineName
+    file: Path
+    execution: Precision | None
+
+    @property
+    def rank(self) -> int:
+        row = (self.engine, self.execution)
+        return ORDER.index(row) if row in ORDER else len(ORDER)
+
+
+def open_engine(
+    bundle_or_file: Bundle | Path | str,
+    engine: EngineName | Literal["auto"] = "auto",
+    device: str = "cpu",
+    threads: int | None = None,
+    execution: Precision | None = None,
+) -> Engine:
+    """Open a network.
+
+    Parameters
+    ----------
+    bundle_or_file
+        A bundle, opened or by its folder or its name in the zoo: the conversion that was verified
+        for the engine is taken. Or a single file such as `net.tflite`: it is taken as it is,
+        verified or not.
+    engine
+        "auto" tries what is verified in the order of `ORDER`, and takes the first that opens
+        here; `info.passed_over` says why not the ones before it. An engine by name is that engine
+        or an error. For a single file "auto" is the engine of its suffix.
+    device
+        What to compute on, "cpu" by default.
+    threads
+        Threads to compute with; None takes every core that the process may use.
+    execution
+        Precision to compute in; None takes the first in `ORDER` that is verified, for a single
+        file the file's own.
+
+    Returns
+    -------
+    Engine
+        To be closed after use; it is a context manager.
+
+    Raises
+    ------
+    EngineError
+        If none opens. The sentence has the reason of each, and what to run.
+    BundleError
+        If there is no such bundle, or it is damaged.
+    """
+    if engine != "auto" and engine not in ENGINES:
+        raise InputError(f"{engine} is no engine; use auto, {' or '.join(ENGINES)}")
+    if isinstance(bundle_or_file, Bundle):
+        candidates, refused = _bundle_candidates(bundle_or_file, engine, execution)
+    elif Path(bundle_or_file).suffix in {kind.suffix for kind in ENGINES.values()}:
+        candidates, refused = [_file_candidate(Path(bundle_or_file), engine, execution)], []
+    else:
+        return open_engine(find_bundle(bundle_or_file), engine, device, threads, execution)
+    if engine != "auto" and candidates:
+        return _open(candidates[0], device, threads)
+    for candidate in candidates:
+        opened = _try_to_open(candidate, device, threads)
+        if not isinstance(opened, EngineError):
+            passed_over = tuple(reason for rank, reason in sorted(refused) if rank < candidate.rank)
+            opened.info = replace(opened.info, passed_over=passed_over)
+            return opened
+        refused.append((candidate.rank, f"{candidate.engine}: {opened}"))
+    reasons = "; ".join(reason for _, reason in sorted(refused))
+    raise EngineError(reasons if engine != "auto" else f"no engine opens here: {reasons}")
+
+
+def _open(candidate: _Candidate, device: str, threads: int | None) -> Engine:
+    module, _, name = ENGINES[candidate.engine].location.partition(":")
+    engine_class: _EngineClass = getattr(import_module(module), name)
+    return engine_class(candidate.file, device=device, threads=threads, execution=candidate.execution)
+
+
+def _try_to_open(candidate: _Candidate, device: str, threads: int | None) -> Engine | EngineError:
+    try:
+        return _open(candidate, device, threads)
+    except EngineError as error:
+        return error
+
+
+def _file_candidate(path: Path, engine: EngineName | Literal["auto"], execution: Precision | None) -> _Candidate:
+    if not path.is_file():
+        raise EngineError(f"{path} is no file; name a bundle, or a file that is there")
+    name = next(name for name, kind in ENGINES.items() if kind.suffix == path.suffix)
+    if engine not in ("auto", name):
+        raise EngineError(f"{engine} runs no {path.suffix} files; leave the engine out, or ask for {name}")
+    return _Candidate(name, path, execution)
+
+
+def _bundle_candidates(
+    bundle: Bundle, engine: EngineName | Literal["auto"], execution: Precision | None
+) -> tuple[list[_Candidate], list[tuple[int, str]]]:
+    """Return what can be tried, best first, and why the other engines cannot, with their rank."""
+    names = list(ENGINES) if engine == "auto" else [engine]
+    candidates: list[_Candidate] = []
+    refused: list[tuple[int, str]] = []
+    for name in names:
+        found, reason = _verified(bundle, name, execution)
+        candidates += found
+        if not found:
+            rank = min((rank for rank, (ranked, _) in enumerate(ORDER) if ranked == name), default=len(ORDER))
+            refused.append((rank, f"{name}: {reason}"))
+    return sorted(candidates, key=lambda candidate: candidate.rank), refused
+
+
+def _verified(bundle: Bundle, name: EngineName, execution: Precision | None) -> tuple[list[_Candidate], str]:
+    """Return what an engine may run of a bundle, or why there is nothing."""
+    target = ENGINES[name].target
+    if target is None:
+        # The Keras model is what the others are verified against.
+        return [_Candidate(name, bundle.keras_path, execution or "fp32")], ""
+    conversions = [record for record in bundle.manifest.conversions if record.target == target]
+    if not conversions:
+        return [], f"{bundle.path} holds no {target} conversion; run: unetplus-export {bundle.path} --target {target}"
+    verify = f"run: unetplus-export verify {bundle.path}"
+    candidates: list[_Candidate] = []
+    reasons: list[str] = []
+    for record in conversions:
+        passed = record.verified_by(name)
+        failed = next((tried for tried in record.verifications if tried.engine == name), None)
+        if passed is not None and execution in (None, passed.executed_precision):
+            candidates.append(_Candidate(name, bundle.file_of(record), passed.executed_precision))
+        elif passed is not None:
+            reasons.append(f"{record.file} computes in {passed.executed_precision}, not in {execution}")
+        elif failed is not None and failed.reason is not None:
+            reasons.append(f"{record.file} is not verified ({failed.reason}); {verify}")
+        else:
+            reasons.append(f"{record.file} was never verified with {name}; {verify}")
+    return candidates, "; ".join(reasons)

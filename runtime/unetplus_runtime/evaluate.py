@@ -1,0 +1,196 @@
+"""`unetplus-evaluate`: how good a model is, on images that it has not learnt from."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from unetplus_edge import __version__
+from unetplus_edge.commands import Command, command_line
+from unetplus_edge.datasets import Sample, content_hash, open_dsb2018, validation_images
+from unetplus_edge.errors import OutputError
+from unetplus_edge.evaluation import (
+    ErrorCauses,
+    ImageScores,
+    SetScores,
+    error_causes,
+    error_overlay,
+    score_set,
+    tiled,
+)
+from unetplus_edge.zoo import DEFAULT
+from unetplus_runtime.engines import ENGINES
+from unetplus_runtime.progress import progress_bar
+from unetplus_runtime.results import write_picture, write_table, write_text
+from unetplus_runtime.scoring import evaluate
+from unetplus_runtime.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unetplus_edge.datasets.dsb2018 import Labels
+    from unetplus_edge.manifest import EngineName
+    from unetplus_runtime.scoring import Seen
+    from unetplus_runtime.segmenter import Result
+
+    Images = Literal["validation", "test"]
+
+_TILE = 220
+
+
+@click.command(
+    cls=Command,
+    epilog="Example: unetplus-evaluate unet_plus_tc_b8 --images test --out scores/  (with UNETPLUS_DATA set)",
+)
+@click.version_option(__version__, package_name="unetplus-edge")
+@click.argument("bundle", default=DEFAULT)
+@click.option(
+    "--images",
+    type=click.Choice(["validation", "test"]),
+    default="validation",
+    show_default=True,
+    help="The validation images, by which choices are made, or the test images, by which none is.",
+)
+@click.option(
+    "--labels",
+    type=click.Choice(["fixed", "released"]),
+    default="fixed",
+    show_default=True,
+    help="Truth of the validation images: corrected by hand, or as released. The test images have the released one.",
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the data set.  [default: $UNETPLUS_DATA/dsb2018]",
+)
+@click.option(
+    "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True, help="What runs it."
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.  [default: every core]")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for scores.json and images.csv.")
+@click.option("--overlays", is_flag=True, help="Write a picture of each image's errors too; needs --out.")
+@click.option("--worst", type=click.IntRange(min=1), help="Write a sheet with the errors of the N worst; needs --out.")
+@click.option("--json", "as_json", is_flag=True, help="Print what scores.json holds.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+@click.pass_context
+def main(
+    context: click.Context,
+    bundle: str,
+    images: Images,
+    labels: Labels,
+    data: Path | None,
+    engine: EngineName | Literal["auto"],
+    threads: int | None,
+    out: Path | None,
+    overlays: bool,
+    worst: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Score a model on the validation or the test images of the 2018 Data Science Bowl.
+
+    BUNDLE is a folder, or a name in the zoo. In pictures of errors, white is right, red missed and
+    blue false.
+    """
+    if (overlays or worst) and out is None:
+        raise OutputError("pictures have nowhere to go; name a folder with --out")
+    samples, labels = _samples(data, images, labels)
+    seen = _Seen()
+    with (
+        Segmenter(bundle, engine, threads) as segmenter,
+        progress_bar("scoring", len(samples), quiet=quiet) as done,
+    ):
+        scores = evaluate(segmenter, samples, seen.watch(out if overlays else None, done))
+    summary = score_set([image for _, image in scores])
+    report = {
+        "command": command_line(context),
+        **_facts(segmenter),
+        "images": f"{images}_images",
+        "labels": labels,
+        "images_sha256": content_hash(samples),
+        "scores": asdict(summary),
+        "error_causes": asdict(sum(seen.causes.values(), start=ErrorCauses(0, 0, 0, 0, 0))),
+    }
+    if out is not None:
+        write_text(out / "scores.json", json.dumps(report, indent=2) + "\n")
+        columns = ["id", *(field.name for field in (*fields(ImageScores), *fields(ErrorCauses)))]
+        rows = ({"id": image, **asdict(score), **asdict(seen.causes[image])} for image, score in scores)
+        write_table(out / "images.csv", columns, rows)
+        if worst:
+            hardest = sorted(scores, key=lambda pair: pair[1].kaggle_score)[:worst]
+            write_picture(out / "worst.png", tiled([seen.errors[image] for image, _ in hardest], 5, _TILE))
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    elif not quiet:
+        for reason in segmenter.engine.passed_over:
+            click.echo(f"passed over {reason}", err=True)
+        Console().print(_table(f"{segmenter.bundle.manifest.name}, {images} images", summary))
+
+
+def _samples(data: Path | None, images: Images, labels: Labels) -> tuple[list[Sample], Labels]:
+    if images == "test":
+        return list(open_dsb2018(data, "released").test), "released"
+    held_out = validation_images()
+    return [sample for sample in open_dsb2018(data, labels).training if sample.id in held_out], labels
+
+
+class _Seen:
+    """What is kept of every image: why nuclei were not found, and the picture of its errors."""
+
+    def __init__(self) -> None:
+        self.causes: dict[str, ErrorCauses] = {}
+        self.errors: dict[str, NDArray[np.uint8]] = {}
+
+    def watch(self, pictures: Path | None, done: Callable[[], None]) -> Seen:
+        """Return what `evaluate` is to call; pictures go into that folder, if one is given."""
+
+        def seen(sample: Sample, truth: NDArray[np.int32], result: Result) -> None:
+            self.causes[sample.id] = error_causes(truth, result.labels)
+            self.errors[sample.id] = error_overlay(truth, result.labels)
+            if pictures is not None:
+                write_picture(pictures / f"{sample.id}_errors.png", self.errors[sample.id])
+            done()
+
+        return seen
+
+
+def _facts(segmenter: Segmenter) -> dict[str, Any]:
+    """Return what ran; no path of this machine is in it."""
+    manifest, engine = segmenter.bundle.manifest, segmenter.engine
+    return {
+        "bundle": manifest.name,
+        "keras_sha256": manifest.keras_sha256,
+        "engine": engine.engine,
+        "file": engine.file.relative_to(segmenter.bundle.path).as_posix(),
+        "stored_precision": engine.stored_precision,
+        "executed_precision": engine.executed_precision,
+        "device": engine.device,
+        "threads": engine.threads,
+        "versions": {
+            "unetplus-edge": __version__,
+            "python": platform.python_version(),
+            engine.library: engine.library_version,
+            **{name: version(name) for name in ("numpy", "opencv-python-headless")},
+        },
+    }
+
+
+def _table(title: str, scores: SetScores) -> Table:
+    table = Table(title=title)
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    for name, value in asdict(scores).items():
+        text = "-" if value is None else f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
+        table.add_row(name.replace("_", " "), text)
+    return table

@@ -1,0 +1,225 @@
+"""Results on disk: label image, overlay and table of a frame, and the summary of a run.
+
+Every file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import tifffile
+
+from unetplus_edge.errors import OutputError
+from unetplus_edge.evaluation import outline_overlay
+from unetplus_edge.files import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from unetplus_edge.imaging import Nuclei
+    from unetplus_runtime.segmenter import Result
+
+SUMMARY = "summary.csv"
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """What the summary says of a frame.
+
+    Attributes
+    ----------
+    id
+        Name of its results.
+    file
+        The image file.
+    page
+        Page of the file, counted from 1.
+    height, width
+        Pixels.
+    nuclei
+        How many were found.
+    mean_area
+        Of the nuclei, in pixels; None (empty in the table) where there are none.
+    seconds
+        That segmenting took, without reading and writing.
+    """
+
+    id: str
+    file: str
+    page: int
+    height: int
+    width: int
+    nuclei: int
+    mean_area: float | None
+    seconds: float
+
+
+def result_paths(folder: Path, frame_id: str) -> tuple[Path, Path, Path]:
+    """Return where the label image, the overlay and the table of a frame are written."""
+    labels, overlay, nuclei = (folder / f"{frame_id}_{kind}" for kind in ("labels.tif", "overlay.png", "nuclei.csv"))
+    return labels, overlay, nuclei
+
+
+def write_result(folder: Path, frame_id: str, frame: NDArray[np.generic], result: Result) -> None:
+    """Write the label image, the overlay and the table of a frame.
+
+    Parameters
+    ----------
+    folder
+        Of the results. Folders in the id are made below it.
+    frame_id
+        Name of the results.
+    frame
+        The raw frame, shape (height, width).
+    result
+        What was found in it.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    labels, overlay, nuclei = result_paths(folder, frame_id)
+    write_labels(labels, result.labels, result.nuclei.pixel_size)
+    write_picture(overlay, outline_overlay(frame, result.labels))
+    write_nuclei(nuclei, result.nuclei)
+
+
+def write_labels(path: Path, labels: NDArray[np.int32], pixel_size: float | None = None) -> None:
+    """Write a label image as a TIFF file that ImageJ reads, zlib-compressed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    labels
+        int32, shape (height, width). Written as uint16, past 65,535 as uint32.
+    pixel_size
+        Side of a pixel in micrometres, for the file's resolution.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    highest = int(labels.max(initial=0))
+    # ImageJ's own description has no 32-bit integers, but it reads a plain TIFF file with them.
+    imagej = highest <= np.iinfo(np.uint16).max
+    metadata: dict[str, float | str] = {"min": 0, "max": max(highest, 1)} if imagej else {}
+    resolution = None
+    if pixel_size is not None:
+        resolution = (1 / pixel_size, 1 / pixel_size) if imagej else (1e4 / pixel_size, 1e4 / pixel_size)
+        metadata |= {"unit": "um"} if imagej else {}
+    with _result_file(path) as unfinished:
+        tifffile.imwrite(
+            unfinished,
+            labels.astype(np.uint16 if imagej else np.uint32),
+            imagej=imagej,
+            compression="zlib",
+            photometric="minisblack",
+            resolution=resolution,
+            resolutionunit="CENTIMETER" if resolution and not imagej else None,
+            metadata=metadata,
+        )
+
+
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write a picture (uint8 RGB, shape (height, width, 3)) as a PNG file.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    with _result_file(path) as unfinished:
+        unfinished.write_bytes(content.tobytes())
+
+
+def write_nuclei(path: Path, nuclei: Nuclei) -> None:
+    """Write the measurements of nuclei as a CSV table, one row a nucleus.
+
+    Numbers have seven significant digits; `touches_border` is 1 or 0.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    write_table(path, list(nuclei.columns()), nuclei.rows())
+
+
+def write_summary(folder: Path, rows: Iterable[SummaryRow]) -> None:
+    """Write `summary.csv`, one row a frame.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    write_table(folder / SUMMARY, [field.name for field in fields(SummaryRow)], map(asdict, rows))
+
+
+def write_table(path: Path, columns: list[str], rows: Iterable[Mapping[str, float | int | bool | str | None]]) -> None:
+    """Write a CSV table.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Names, in order.
+    rows
+        By column name. Floating-point numbers get seven significant digits, booleans become 1
+        and 0, None an empty cell.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with _result_file(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows([_cell(row[column]) for column in columns] for row in rows)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with _result_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def _cell(value: float | int | bool | str | None) -> str | int:
+    if isinstance(value, float):
+        return f"{value:.7g}"
+    if value is None:
+        return ""
+    return int(value) if isinstance(value, bool) else value
+
+
+@contextmanager
+def _result_file(path: Path) -> Iterator[Path]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as unfinished:
+            yield unfinished
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"{path} cannot be written ({reason}); free the disk, or name another --out folder"
+        ) from error

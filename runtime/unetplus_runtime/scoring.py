@@ -1,0 +1,53 @@
+"""The scores of a model on images whose nuclei are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unetplus_edge.evaluation import ImageScores, score_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unetplus_edge.datasets import Sample
+    from unetplus_runtime.segmenter import Result, Segmenter
+
+    Seen = Callable[[Sample, NDArray[np.int32], Result], None]
+
+
+def evaluate(
+    segmenter: Segmenter, samples: Iterable[Sample], seen: Seen | None = None
+) -> list[tuple[str, ImageScores]]:
+    """Return the scores of every image.
+
+    Parameters
+    ----------
+    segmenter
+        The model, with any engine.
+    samples
+        Images with their truth.
+    seen
+        Called after every image with the sample, its true label image and what was found.
+
+    Returns
+    -------
+    list of (str, ImageScores)
+        Id and scores, in the order of the samples; `unetplus_edge.evaluation.score_set` makes the
+        scores of the set of them.
+
+    Raises
+    ------
+    DataSetError
+        If an image or a truth cannot be read.
+    """
+    scores = []
+    for sample in samples:
+        truth = sample.labels()
+        result = segmenter.segment(sample.image())
+        scores.append((sample.id, score_image(truth, result.labels)))
+        if seen:
+            seen(sample, truth, result)
+    return scores

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from unetplus_edge.bundle import update_manifest
+from unetplus_edge.errors import BundleError, EngineError, InputError
+from unetplus_edge.manifest import VerificationRecord
+from unetplus_runtime.engines import ENGINES, ORDER, open_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from unetplus_edge.bundle import Bundle
+
+    MakeBundle = Callable[..., Bundle]
+
+
+def with_verifications(bundle: Bundle, *records: VerificationRecord) -> Bundle:
+    conversion = bundle.manifest.conversions[0].model_copy(update={"verifications": records})
+    return update_manifest(bundle, bundle.manifest.model_copy(update={"conversions": (conversion,)}))
+
+
+def test_every_engine_in_the_order_is_in_the_table() -> None:
+    assert {name for name, _ in ORDER} <= set(ENGINES)
+
+
+def test_auto_takes_the_first_verified_engine(bundle: Bundle) -> None:
+    with open_engine(bundle) as engine:
+        assert (engine.info.engine, engine.info.executed_precision) == ("litert", "fp32")
+        assert engine.info.file == bundle.path / "exports" / "tiny.tflite"
+        assert engine.info.passed_over == ()
+
+
+def test_a_bundle_is_opened_by_its_folder_too(bundle: Bundle) -> None:
+    for folder in (bundle.path, str(bundle.path)):
+        with open_engine(folder, threads=1) as engine:
+            assert (engine.info.engine, engine.info.threads) == ("litert", 1)
+
+
+def test_auto_passes_over_what_is_not_verified_and_says_so(
+    make_bundle: MakeBundle, keras_file: Path, tflite_file: Path
+) -> None:
+    bundle = make_bundle(keras_file, tflite_file, verified=False)
+    with open_engine(bundle) as engine:
+        assert engine.info.engine == "keras"
+        (reason,) = engine.info.passed_over
+    assert reason.startswith("litert: exports/tiny.tflite is not verified (mean difference 0.2 is above 0.0001)")
+    assert f"run: unetplus-export verify {bundle.path}" in reason
+
+
+def test_auto_passes_over_what_does_not_open_and_says_so(
+    make_bundle: MakeBundle, keras_file: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(b"verified once, on a day that nobody remembers")
+    with open_engine(make_bundle(keras_file, broken)) as engine:
+        assert engine.info.engine == "keras"
+        (reason,) = engine.info.passed_over
+    assert "litert: " in reason
+    assert "is no TFLite network" in reason
+
+
+def test_if_none_opens_every_reason_is_told(make_bundle: MakeBundle, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"neither")
+    with pytest.raises(EngineError, match=r"no engine opens here: litert: .* holds no tflite conversion; .*keras: "):
+        open_engine(make_bundle(broken))
+
+
+@pytest.mark.parametrize("name", ["litert", "keras"])
+def test_an_engine_by_name_is_that_engine(bundle: Bundle, name: Any) -> None:
+    with open_engine(bundle, name) as engine:
+        assert engine.info.engine == name
+
+
+def test_an_engine_by_name_never_becomes_another(make_bundle: MakeBundle, keras_file: Path, tflite_file: Path) -> None:
+    with pytest.raises(EngineError, match=r"is not verified .* run: unetplus-export verify"):
+        open_engine(make_bundle(keras_file, tflite_file, verified=False), "litert")
+    bundle = make_bundle(keras_file)
+    with pytest.raises(EngineError, match=f"holds no tflite conversion; run: unetplus-export {bundle.path}"):
+        open_engine(bundle, "litert")
+
+
+def test_a_conversion_that_another_engine_verified_is_refused(
+    make_bundle: MakeBundle, keras_file: Path, tflite_file: Path
+) -> None:
+    other = VerificationRecord(engine="openvino", executed_precision="fp32", verified=True)
+    bundle = with_verifications(make_bundle(keras_file, tflite_file), other)
+    with pytest.raises(EngineError, match=r"exports/tiny\.tflite was never verified with litert"):
+        open_engine(bundle, "litert")
+
+
+def test_a_precision_is_that_one_or_an_error(bundle: Bundle) -> None:
+    with open_engine(bundle, execution="fp32") as engine:
+        assert engine.info.engine == "litert"
+    with pytest.raises(EngineError, match=r"exports/tiny\.tflite computes in fp32, not in int8"):
+        open_engine(bundle, "litert", execution="int8")
+    with pytest.raises(EngineError, match="keras has precision fp32 here, not int8"):
+        open_engine(bundle, "auto", execution="int8")
+
+
+def test_a_file_that_no_longer_computes_as_verified_is_refused(
+    make_bundle: MakeBundle, keras_file: Path, tflite_file: Path
+) -> None:
+    record = VerificationRecord(engine="litert", executed_precision="int8", verified=True)
+    bundle = with_verifications(make_bundle(keras_file, tflite_file), record)
+    with pytest.raises(EngineError, match="litert has precision fp32 here, not int8"):
+        open_engine(bundle, "litert")
+
+
+def test_a_file_is_opened_by_its_suffix_verified_or_not(tflite_file: Path, keras_file: Path) -> None:
+    for path, name in [(tflite_file, "litert"), (str(tflite_file), "litert"), (keras_file, "keras")]:
+        with open_engine(path) as engine:
+            assert engine.info.engine == name
+
+
+def test_a_file_and_an_engine_that_do_not_fit_are_refused(tflite_file: Path) -> None:
+    with pytest.raises(EngineError, match=r"keras runs no \.tflite files"):
+        open_engine(tflite_file, "keras")
+
+
+def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="is no file"):
+        open_engine(tmp_path / "net.tflite")
+    with pytest.raises(BundleError, match="neither a folder nor one of the zoo's"):
+        open_engine(tmp_path / "net")
+
+
+def test_an_unknown_engine_is_refused(bundle: Bundle) -> None:
+    name: Any = "abacus"
+    with pytest.raises(InputError, match="abacus is no engine; use auto, litert or keras"):
+        open_engine(bundle, name)
+
+
+def test_importing_the_package_imports_no_library_of_any_engine() -> None:
+    code = """
+import sys
+import unetplus_runtime
+from unetplus_runtime import Result, Segmenter, open_engine
+libraries = {"ai_edge_litert", "tflite_runtime", "keras", "tensorflow", "onnxruntime", "openvino", "tensorrt"}
+print(sorted(libraries & set(sys.modules)))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner, Result
+
+from unetplus_edge.errors import PartialResultError
+from unetplus_runtime import Segmenter
+from unetplus_runtime.command import main
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from unetplus_edge.bundle import Bundle
+
+
+@pytest.fixture
+def images(tmp_path: Path, frame: NDArray[np.uint16]) -> Path:
+    """A 16-bit TIFF of three pages and an 8-bit PNG."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    stack = np.stack([frame, frame[::-1], frame[:, ::-1]])
+    tifffile.imwrite(folder / "stack.tif", stack, photometric="minisblack")
+    (folder / "single.png").write_bytes(cv2.imencode(".png", (frame // 16).astype(np.uint8))[1].tobytes())
+    return folder
+
+
+def segment(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["segment", *map(str, arguments)])
+
+
+def test_three_pages_of_16_bits_give_three_results(
+    bundle: Bundle, images: Path, tmp_path: Path, frame: NDArray[np.uint16]
+) -> None:
+    result = segment(images / "stack.tif", "--out", tmp_path / "out", "--bundle", bundle.path)
+    assert result.exit_code == 0, result.output
+    assert "nuclei in 3 frames (litert fp32" in result.stdout
+    with Segmenter(bundle) as segmenter:
+        for number, page in enumerate([frame, frame[::-1], frame[:, ::-1]], start=1):
+            labels = tifffile.imread(tmp_path / "out" / f"stack_page{number}_labels.tif")
+            np.testing.assert_array_equal(labels, segmenter.segment(np.ascontiguousarray(page)).labels)
+
+
+def test_json_says_what_was_done(bundle: Bundle, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = segment(images, "--out", out, "--bundle", bundle.path, "--pixel-size", "0.5", "--threads", "1", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert [row["id"] for row in report["frames"]] == ["single", "stack_page1", "stack_page2", "stack_page3"]
+    assert report["refused"] == []
+    assert (report["engine"]["engine"], report["engine"]["threads"]) == ("litert", 1)
+    assert "area_um2" in (out / "single_nuclei.csv").read_text().splitlines()[0]
+
+
+def test_the_engine_is_the_one_that_was_asked_for(bundle: Bundle, images: Path, tmp_path: Path) -> None:
+    arguments = [images / "single.png", "--bundle", bundle.path, "--json"]
+    for engine in ("litert", "keras"):
+        result = segment(*arguments, "--out", tmp_path / engine, "--engine", engine)
+        assert json.loads(result.stdout)["engine"]["engine"] == engine
+
+
+def test_a_broken_file_in_the_middle_is_listed_at_the_end(bundle: Bundle, images: Path, tmp_path: Path) -> None:
+    (images / "sound.png").write_bytes((images / "single.png").read_bytes())
+    broken = images / "some.png"
+    broken.write_bytes((images / "single.png").read_bytes()[:1000])
+    result = segment(images, "--out", tmp_path / "out", "--bundle", bundle.path)
+    assert result.exit_code == PartialResultError.exit_code
+    *_, refusal, error = result.stderr.splitlines()
+    assert refusal == f"refused: {broken} is cut off after 1000 bytes; copy or save the image again"
+    assert error.startswith("error: 1 of 6 images were refused")
+    assert (tmp_path / "out" / "single_labels.tif").exists()
+    assert (tmp_path / "out" / "sound_labels.tif").exists()
+    assert len((tmp_path / "out" / "summary.csv").read_text().splitlines()) == 6
+
+
+def test_results_that_exist_are_kept_before_any_work(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "single_labels.tif").write_text("precious")
+    result = segment(images, "--out", tmp_path / "out", "--bundle", "no-bundle-is-looked-for-yet")
+    assert result.exit_code == 15
+    assert "single_labels.tif exists already; replace with --overwrite" in result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["single_labels.tif"]
+
+
+def test_results_are_replaced_with_overwrite(bundle: Bundle, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "single_labels.tif").write_text("old")
+    result = segment(images / "single.png", "--out", tmp_path / "out", "--bundle", bundle.path, "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert tifffile.imread(tmp_path / "out" / "single_labels.tif").ndim == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["nowhere.png", "--out", "out"], 11, "error: nowhere.png does not exist"),
+        (["{image}", "--out", "out", "--bundle", "nothing"], 13, "error: nothing is neither a folder nor"),
+        (["{image}", "--out", "{image}"], 2, "is a file"),
+        (["{image}"], 2, "Missing option '--out'"),
+        (["--out", "out"], 2, "Missing argument"),
+        (["{image}", "--out", "out", "--pixel-size", "0"], 2, "--pixel-size"),
+        (["{image}", "--out", "out", "--engine", "abacus"], 2, "abacus"),
+    ],
+)
+def test_errors_are_told_with_their_exit_code(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = segment(*(argument.format(image=images / "single.png") for argument in arguments))
+    assert result.exit_code == code
+    assert sentence in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_engine_that_was_not_verified_is_refused_or_passed_over_aloud(
+    make_bundle: Any, keras_file: Path, tflite_file: Path, images: Path, tmp_path: Path
+) -> None:
+    bundle = make_bundle(keras_file, tflite_file, verified=False)
+    result = segment(images, "--out", tmp_path / "out", "--bundle", bundle.path, "--engine", "litert")
+    assert result.exit_code == 14
+    assert "run: unetplus-export verify" in result.stderr
+    result = segment(images, "--out", tmp_path / "out", "--bundle", bundle.path)
+    assert result.exit_code == 0
+    assert "passed over litert: exports/tiny.tflite is not verified" in result.stderr
+    assert "(keras fp32" in result.stdout
+
+
+def test_quiet_prints_nothing(bundle: Bundle, images: Path, tmp_path: Path) -> None:
+    result = segment(images / "single.png", "--out", tmp_path / "out", "--bundle", bundle.path, "--quiet")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_help_has_an_example() -> None:
+    assert "unetplus-runtime segment images/ --out results/" in segment("--help").stdout
+
+
+def installed(*arguments: object) -> list[str]:
+    return [str(Path(sys.executable).with_name("unetplus-runtime")), *map(str, arguments)]
+
+
+def test_the_installed_command_segments_without_a_framework(bundle: Bundle, images: Path, tmp_path: Path) -> None:
+    # Blocked, they cannot be imported without an error.
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['tensorflow'] = sys.modules['keras'] = None\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        installed("segment", images, "--out", tmp_path / "out", "--bundle", bundle.path),
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nuclei in 4 frames" in done.stdout
+    assert "segmenting" not in done.stderr
+
+
+def test_on_a_terminal_a_bar_is_shown(bundle: Bundle, images: Path, tmp_path: Path) -> None:
+    reader, terminal = pty.openpty()
+    with os.fdopen(reader, "rb", buffering=0) as screen:
+        with os.fdopen(terminal, "wb") as stderr:
+            subprocess.run(
+                installed("segment", images, "--out", tmp_path / "out", "--bundle", bundle.path),
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env=os.environ | {"TERM": "xterm"},
+            )
+        assert b"segmenting" in screen.read(100_000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -47,6 +47,9 @@ class Preprocessing(BaseModel):
     tv_iterations: Annotated[int, Field(ge=0)] = 30
 
 
+_NOISE_SPAN = 20
+
+
 class FrameRange(NamedTuple):
     """The raw intensities of a whole frame that become 0 and 1."""
 
@@ -57,11 +60,40 @@ class FrameRange(NamedTuple):
 def frame_range(frame: NDArray[np.generic]) -> FrameRange:
     """Return the range of a whole frame: least and greatest value of its 3x3 median.
 
-    The median keeps one hot or dead pixel from setting the scale of all others. At the frame's
-    edges it repeats the outermost pixels, so the ranges of blocks do not add up to the frame's.
+    The median keeps one hot or dead pixel from setting the scale of all others. The range is at
+    least 20 standard deviations of the frame's noise, or a frame without nuclei would be stretched
+    until its noise looks like some. That changes the range of no training image. A constant frame
+    has no range.
+
+    Parameters
+    ----------
+    frame
+        uint8, uint16 or floating point, shape (height, width).
+
+    Raises
+    ------
+    InputError
+        If the array is no frame.
     """
-    smooth = cv2.medianBlur(as_frame(frame), 3)
-    return FrameRange(float(smooth.min()), float(smooth.max()))
+    raw = as_frame(frame)
+    smooth = cv2.medianBlur(raw, 3)
+    low, high = float(smooth.min()), float(smooth.max())
+    if not high > low:
+        return FrameRange(low, low)
+    return FrameRange(low, max(high, low + _NOISE_SPAN * _noise(np.clip(raw, low, high))))
+
+
+def _noise(frame: NDArray[Any]) -> float:
+    # The mean absolute difference of two normal values is 2 / sqrt(pi) standard deviations. Edges
+    # of nuclei are few. Whole numbers have the noise of rounding at the least. In float64 no
+    # difference of two float32 overflows.
+    whole = np.issubdtype(frame.dtype, np.integer)
+    values = frame if whole else frame.astype(np.float64)
+    neighbours = ((values[1:], values[:-1]), (values[:, 1:], values[:, :-1]))
+    steps = [cv2.absdiff(after, before) for after, before in neighbours if after.size]
+    count = sum(step.size for step in steps)
+    noise = sum(float(step.sum(dtype=np.float64)) for step in steps) / max(count, 1) * np.sqrt(np.pi) / 2
+    return max(float(noise), 1 / np.sqrt(12)) if whole else float(noise)
 
 
 def preprocess(

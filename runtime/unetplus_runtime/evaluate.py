@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from unetplus_edge import __version__
+from unetplus_edge.bundle import update_manifest
 from unetplus_edge.commands import Command, command_line
 from unetplus_edge.datasets import Sample, content_hash, open_dsb2018, validation_images
 from unetplus_edge.errors import OutputError
@@ -26,6 +27,7 @@ from unetplus_edge.evaluation import (
     score_set,
     tiled,
 )
+from unetplus_edge.manifest import ScoreRecord
 from unetplus_edge.zoo import DEFAULT
 from unetplus_runtime.engines import ENGINES
 from unetplus_runtime.progress import progress_bar
@@ -81,6 +83,7 @@ _TILE = 220
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for scores.json and images.csv.")
 @click.option("--overlays", is_flag=True, help="Write a picture of each image's errors too; needs --out.")
 @click.option("--worst", type=click.IntRange(min=1), help="Write a sheet with the errors of the N worst; needs --out.")
+@click.option("--record", is_flag=True, help="Keep the scores in the bundle's manifest.")
 @click.option("--json", "as_json", is_flag=True, help="Print what scores.json holds.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.pass_context
@@ -95,6 +98,7 @@ def main(
     out: Path | None,
     overlays: bool,
     worst: int | None,
+    record: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -130,6 +134,8 @@ def main(
         if worst:
             hardest = sorted(scores, key=lambda pair: pair[1].kaggle_score)[:worst]
             write_picture(out / "worst.png", tiled([seen.errors[image] for image, _ in hardest], 5, _TILE))
+    if record:
+        _record(segmenter, images, summary)
     if as_json:
         click.echo(json.dumps(report, indent=2))
     elif not quiet:
@@ -163,6 +169,23 @@ class _Seen:
             done()
 
         return seen
+
+
+def _record(segmenter: Segmenter, images: Images, scores: SetScores) -> None:
+    """Keep scores in the manifest, in place of earlier ones of the same images and engine."""
+    manifest, engine = segmenter.bundle.manifest, segmenter.engine
+    new = ScoreRecord(
+        images="test_images" if images == "test" else "validation_images",
+        engine=engine.engine,
+        precision=engine.executed_precision,
+        scores=asdict(scores),
+    )
+    kept = (
+        old
+        for old in manifest.scores
+        if (old.images, old.engine, old.precision) != (new.images, new.engine, new.precision)
+    )
+    update_manifest(segmenter.bundle, manifest.model_copy(update={"scores": (*kept, new)}))
 
 
 def _facts(segmenter: Segmenter) -> dict[str, Any]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -9,14 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from unetplus_edge.bundle import open_bundle
 from unetplus_edge.datasets import content_hash, open_dsb2018, validation_images
 from unetplus_edge.evaluation import score_image, score_set
 from unetplus_runtime import Segmenter
 from unetplus_runtime.evaluate import main
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from unetplus_edge.bundle import Bundle
 
 
@@ -149,3 +150,13 @@ def test_the_worst_images_are_put_on_one_sheet(bundle: Bundle, data: Path, tmp_p
 def test_pictures_without_a_folder_are_refused(bundle: Bundle, data: Path) -> None:
     result = run(bundle, data, "--worst", 3)
     assert (result.exit_code, "--out" in result.output) == (15, True)
+
+
+def test_recorded_scores_replace_earlier_ones_of_the_same_images(bundle: Bundle, data: Path, tmp_path: Path) -> None:
+    copy = open_bundle(Path(shutil.copytree(bundle.path, tmp_path / "copy")))
+    for images in ("test", "validation", "test"):
+        report = report_of(run(copy, data, "--images", images, "--record", "--json"))
+    records = {record.images: record for record in open_bundle(copy.path).manifest.scores}
+    assert len(open_bundle(copy.path).manifest.scores) == len(records) == 2
+    assert records["test_images"].scores == report["scores"]
+    assert (records["test_images"].engine, records["test_images"].precision) == ("litert", "fp32")

@@ -1,0 +1,102 @@
+"""The choice of a bundle's postprocessing constants on the validation images.
+
+`python -m unetplus_bench.postprocessing BUNDLE --out FILE` scores a grid of constants on the
+validation images, writes all scores to a result file and the best constants into the bundle.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.progress import track
+
+from unetplus_edge.bundle import open_bundle, update_manifest
+from unetplus_edge.commands import Command, command_line
+from unetplus_edge.datasets import open_dsb2018, validation_images
+from unetplus_edge.evaluation import score_image, score_set
+from unetplus_edge.imaging import Postprocessing, label_nuclei
+from unetplus_runtime import Segmenter
+from unetplus_runtime.results import write_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unetplus_edge.evaluation import SetScores
+
+THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+NUCLEUS_AREAS = (10, 20, 30, 50)
+CONNECTIVITIES: tuple[Any, ...] = (4, 8)
+
+
+def candidates() -> list[Postprocessing]:
+    """Return the constants that are compared."""
+    return [
+        Postprocessing(threshold=threshold, min_nucleus_area=area, connectivity=connectivity)
+        for threshold, area, connectivity in product(THRESHOLDS, NUCLEUS_AREAS, CONNECTIVITIES)
+    ]
+
+
+def merit(scores: SetScores) -> float:
+    """Return what is maximised: the mean of average IOU and Kaggle score."""
+    return ((scores.average_iou_mean or 0.0) + scores.kaggle_score) / 2
+
+
+def scored(
+    maps: list[tuple[NDArray[np.float32], NDArray[np.int32]]], constants: list[Postprocessing]
+) -> list[tuple[Postprocessing, SetScores]]:
+    """Return the scores of each choice of constants.
+
+    Parameters
+    ----------
+    maps
+        Probability map and true label image of each image.
+    constants
+        What to compare.
+    """
+    return [
+        (choice, score_set([score_image(truth, label_nuclei(probability, choice)) for probability, truth in maps]))
+        for choice in track(constants, description="constants", transient=True)
+    ]
+
+
+@click.command(cls=Command)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Result file, JSON.")
+@click.pass_context
+def main(context: click.Context, bundle: Path, out: Path) -> None:
+    """Choose the postprocessing constants of BUNDLE on the validation images."""
+    opened = open_bundle(bundle)
+    samples = [sample for sample in open_dsb2018().training if sample.id in validation_images()]
+    with Segmenter(opened, engine="keras") as segmenter:
+        maps = [(segmenter.segment(sample.image()).probability.copy(), sample.labels()) for sample in samples]
+    found = scored(maps, candidates())
+    best, scores = max(found, key=lambda pair: merit(pair[1]))
+    report = {
+        "command": command_line(context),
+        "bundle": opened.manifest.name,
+        "keras_sha256": opened.manifest.keras_sha256,
+        "images": f"{len(samples)} validation images",
+        "merit": "mean of average IOU and Kaggle score",
+        "best": best.model_dump(),
+        "candidates": [
+            {
+                **choice.model_dump(),
+                "average_iou": round(score.average_iou_mean or 0.0, 4),
+                "kaggle_score": round(score.kaggle_score, 4),
+                "ap50_mean": round(score.ap50_mean, 4),
+            }
+            for choice, score in found
+        ],
+    }
+    write_text(out, json.dumps(report, indent=1) + "\n")
+    update_manifest(opened, opened.manifest.model_copy(update={"postprocessing": best}))
+    click.echo(f"{best} average IOU {scores.average_iou_mean:.4f} Kaggle {scores.kaggle_score:.4f}")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m unetplus_bench.postprocessing")

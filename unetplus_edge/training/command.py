@@ -1,0 +1,129 @@
+"""`unetplus-train`: from the data set to a bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from unetplus_edge.bundle import Bundle, open_bundle
+from unetplus_edge.commands import Command
+from unetplus_edge.errors import TrainingError
+from unetplus_edge.training.curves import draw_curves
+from unetplus_edge.training.patches import TrainingData, training_data
+from unetplus_edge.training.progress import TerminalProgress
+from unetplus_edge.training.recipe_options import given_recipe_options, recipe_from_options, recipe_options
+from unetplus_edge.training.run_folder import RunFolder
+from unetplus_edge.zoo import DEFAULT
+
+if TYPE_CHECKING:
+    from unetplus_edge.training.recipe import Recipe
+
+
+@click.command(cls=Command, epilog="Example: unetplus-train unet_plus_tc_b8 --out runs/b8 --epochs 30")
+@click.argument("network", default=DEFAULT)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the run  [default: $UNETPLUS_RUNS/NETWORK, or in the user's data folder]",
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder, by its own recipe.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the 2018 Data Science Bowl's images  [default: $UNETPLUS_DATA/dsb2018]",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.pass_context
+def main(
+    ctx: click.Context,
+    /,
+    network: str,
+    *,
+    out: Path | None,
+    resume: bool,
+    data: Path | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train NETWORK and make a model bundle of it.
+
+    NETWORK is unet_bN, unet_plus_plus_bN, unet_plus_plus_controlled_bN, unet_plus_tc_bN or
+    unet_plus_us_bN, N being the filters of the first level. The folder of the run gets log.csv,
+    curves.png, a checkpoint after every epoch, and in the end bundle/. A run that was interrupted
+    goes on with --resume. KERAS_BACKEND chooses the framework.
+    """
+    run = RunFolder(_default_folder(network) if out is None else out)
+    recipe = _resumed_recipe(ctx, run, network) if resume else recipe_from_options(network, options)
+    samples = training_data(recipe, data)
+    _import_keras()
+    if not resume:
+        run.start(recipe)
+    _train(run, recipe, samples, quiet=quiet)
+    records = run.records()
+    draw_curves({recipe.architecture.name: records}, run.path / "curves.png")
+    bundle = _bundle(run, samples)
+    best = records[bundle.manifest.best_epoch - 1]
+    if as_json:
+        outcome = {"run": str(run.path), "bundle": str(bundle.path), "network": recipe.architecture.name}
+        click.echo(json.dumps({**outcome, "epochs": len(records), "best": asdict(best), "last": asdict(records[-1])}))
+    else:
+        click.echo(f"best of {len(records)} epochs: {best.epoch}, validation loss {best.validation_loss:.4f}")
+        click.echo(f"bundle: {bundle.path}")
+
+
+main.params.extend(recipe_options())
+
+
+def _default_folder(network: str) -> Path:
+    runs = os.environ.get("UNETPLUS_RUNS")
+    if runs:
+        return Path(runs) / network
+    user_data = os.environ.get("XDG_DATA_HOME")
+    return (Path(user_data) if user_data else Path.home() / ".local" / "share") / "unetplus-edge" / "runs" / network
+
+
+def _resumed_recipe(ctx: click.Context, run: RunFolder, network: str) -> Recipe:
+    given = given_recipe_options(ctx)
+    if given:
+        raise click.UsageError(f"--resume goes on by the recipe in the run's folder; leave out {', '.join(given)}")
+    recipe = run.recipe()
+    typed = ctx.get_parameter_source("network") is not ParameterSource.DEFAULT
+    if typed and network != recipe.architecture.name:
+        raise click.UsageError(f"{run.path} trains {recipe.architecture.name}, not {network}; leave {network} out")
+    return recipe
+
+
+def _import_keras() -> None:
+    # TensorFlow leaves oneDNN off on AMD processors, where it halves the time of a step.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import keras  # noqa: F401
+    except ImportError as error:
+        raise TrainingError(
+            f"training needs {error.name or 'Keras'}, which is not installed; run: pip install 'unetplus-edge[train]'"
+        ) from error
+
+
+def _train(run: RunFolder, recipe: Recipe, samples: TrainingData, *, quiet: bool) -> None:
+    from unetplus_edge.training.fit import fit
+
+    shown = nullcontext() if quiet else TerminalProgress(recipe.total_epochs, len(run.records()))
+    with shown as progress:
+        fit(recipe, samples, run, progress)
+
+
+def _bundle(run: RunFolder, samples: TrainingData) -> Bundle:
+    from unetplus_edge.training.to_bundle import bundle_of
+
+    path = run.path / "bundle"
+    return open_bundle(path) if path.exists() else bundle_of(run, samples, path)

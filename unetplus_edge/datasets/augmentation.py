@@ -31,7 +31,8 @@ class Augmentation(BaseModel):
     blur
         Probability of a blur, by a Gaussian, a median or an average, each as likely.
     contrast, brightness
-        Largest relative change of contrast; largest shift of brightness in parts of the range.
+        Largest relative change of contrast; largest shift of brightness, in parts of the image's
+        own range.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,8 +73,10 @@ def augment(
     if rng.random() < strengths.blur:
         image = _blur(image, rng)
     if strengths.contrast or strengths.brightness:
+        # Shifted by parts of its own range: many images use a tenth of the scale, and a shift that
+        # is small beside 255 would wipe their nuclei out.
         gain = 1 + strengths.contrast * rng.uniform(-1, 1)
-        shift = 255 * strengths.brightness * rng.uniform(-1, 1)
+        shift = float(np.ptp(image)) * strengths.brightness * rng.uniform(-1, 1)
         image = np.rint(np.clip(image * np.float32(gain) + np.float32(shift), 0, 255)).astype(np.uint8)
     return image, labels
 

@@ -64,7 +64,7 @@ _PARTS: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
             "rotation": "Probability of a rotation by any angle together with a zoom.",
             "blur": "Probability of a blur: Gaussian, median or average.",
             "contrast": "Largest relative change of contrast.",
-            "brightness": "Largest shift of brightness, in parts of the range.",
+            "brightness": "Largest shift of brightness, in parts of the image's own range.",
         },
     ),
 }

@@ -125,25 +125,41 @@ def test_each_kind_can_be_switched_off_alone(kind: str, name: str) -> None:
 
 
 @settings(deadline=None)
-@given(seed=_SEEDS, level=st.integers(0, 255), contrast=st.floats(0, 1), brightness=st.floats(0, 1))
+@given(
+    seed=_SEEDS,
+    low=st.integers(0, 255),
+    high=st.integers(0, 255),
+    contrast=st.floats(0, 1),
+    brightness=st.floats(0, 1),
+)
 def test_intensities_stay_in_range_and_move_no_further_than_allowed(
-    seed: int, level: int, contrast: float, brightness: float
+    seed: int, low: int, high: int, contrast: float, brightness: float
 ) -> None:
-    image = np.full((5, 5), level, np.uint8)
+    image = np.array([[low, high]], np.uint8)
     strengths = _only(contrast=contrast, brightness=brightness)
-    changed, _ = augment(image, np.zeros((5, 5), np.int32), strengths, np.random.default_rng(seed))
-    [value] = set(changed.flat)
-    lowest, highest = level * (1 - contrast) - 255 * brightness, level * (1 + contrast) + 255 * brightness
-    assert max(lowest, 0) - 0.5 <= value <= min(highest, 255) + 0.5
+    changed, _ = augment(image, np.zeros((1, 2), np.int32), strengths, np.random.default_rng(seed))
+    shift = abs(high - low) * brightness
+    for level, value in zip((low, high), changed.ravel().tolist(), strict=True):
+        lowest, highest = level * (1 - contrast) - shift, level * (1 + contrast) + shift
+        assert max(lowest, 0) - 0.5 <= value <= min(highest, 255) + 0.5
 
 
 def test_a_saturated_image_does_not_wrap_around() -> None:
     image = np.full((5, 5), 255, np.uint8)
+    image[0, 0] = 0
     values = [
         augment(image, np.zeros((5, 5), np.int32), _only(brightness=1), np.random.default_rng(seed))[0].max()
         for seed in range(50)
     ]
     assert values.count(255) > 15
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_dark_image_keeps_its_nuclei(seed: int) -> None:
+    image = np.full((20, 20), 3, np.uint8)
+    image[5:10, 5:10] = 12
+    changed, _ = augment(image, np.zeros((20, 20), np.int32), _only(brightness=0.1), np.random.default_rng(seed))
+    assert int(changed[7, 7]) - int(changed[0, 0]) >= 8
 
 
 @settings(deadline=None, max_examples=30)

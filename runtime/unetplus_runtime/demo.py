@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from unetplus_edge.datasets.specimen import Specimen, simulate
-from unetplus_edge.evaluation import outline_overlay, score_image
+from unetplus_edge.evaluation import outline_overlay, score_image, tiled
 from unetplus_runtime.results import write_picture
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unetplus_runtime.segmenter import Segmenter
+
+_TILE = 360
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ def save_pictures(frames: list[DemoFrame], out: Path) -> list[Path]:
     OutputError
         If the folder cannot be written.
     """
-    sheet = np.hstack([frame.overlay for frame in frames])
+    sheet = tiled((frame.overlay for frame in frames), columns=min(len(frames), 3), side=_TILE)
     paths = [out / "demo.png", *(out / f"seed{frame.seed}_overlay.png" for frame in frames)]
     for path, picture in zip(paths, (sheet, *(frame.overlay for frame in frames)), strict=True):
         write_picture(path, picture)

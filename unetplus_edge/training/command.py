@@ -16,6 +16,7 @@ from unetplus_edge.bundle import Bundle, open_bundle
 from unetplus_edge.commands import Command
 from unetplus_edge.errors import TrainingError
 from unetplus_edge.training.curves import draw_curves
+from unetplus_edge.training.interruption import Interruptible
 from unetplus_edge.training.patches import TrainingData, training_data
 from unetplus_edge.training.progress import TerminalProgress
 from unetplus_edge.training.recipe_options import given_recipe_options, recipe_from_options, recipe_options
@@ -118,8 +119,8 @@ def _train(run: RunFolder, recipe: Recipe, samples: TrainingData, *, quiet: bool
     from unetplus_edge.training.fit import fit
 
     shown = nullcontext() if quiet else TerminalProgress(recipe.total_epochs, len(run.records()))
-    with shown as progress:
-        fit(recipe, samples, run, progress)
+    with shown as progress, Interruptible(progress) as watched:
+        fit(recipe, samples, run, watched)
 
 
 def _bundle(run: RunFolder, samples: TrainingData) -> Bundle:

@@ -32,7 +32,10 @@ class Progress(Protocol):
     """What is told about a training while it runs."""
 
     def step(self, epoch: int, done: int, total: int, loss: float) -> None:
-        """Tell that `done` of an epoch's `total` steps are done, and the mean loss so far."""
+        """Tell that `done` of an epoch's `total` steps are done, and the mean loss so far.
+
+        What is raised here ends the training; epochs that are finished stay.
+        """
 
     def epoch(self, record: EpochRecord) -> None:
         """Tell that an epoch is finished and on disk."""

@@ -67,6 +67,20 @@ def test_a_killed_run_goes_on_to_its_end(resumed):
     assert run.records()[0].patches == 541 - 109
 
 
+def test_ctrl_c_ends_a_run_that_can_be_resumed(tmp_path, drawn_dsb2018):
+    pytest.importorskip("keras", reason=NEEDS_KERAS)
+    out = tmp_path / "tiny"
+    arguments = [*TINY.replace("--epochs 1", "--epochs 500").split(), "--out", str(out), "--data", str(drawn_dsb2018)]
+    with alone("from unetplus_edge.training.command import main; main()", *arguments) as process:
+        while not (out / "log.csv").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert (process.returncode, "error: interrupted" in said.splitlines()) == (130, True), said
+    run = RunFolder(out)
+    assert run.checkpoint(len(run.records())).is_file()
+
+
 def test_options_make_the_recipe(resumed):
     run, _ = resumed
     assert run.recipe() == Recipe(

@@ -30,7 +30,7 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except UnetPlusError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {printable(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("error: interrupted", err=True)
@@ -41,6 +41,19 @@ class Group(Command, click.Group):
     """A group of commands, all of which fail as `Command` does."""
 
     command_class = Command
+
+
+def printable(text: str) -> str:
+    r"""Return a sentence with everything escaped that would not print as one line.
+
+    File names may hold line breaks, commands to the terminal, and what is no Unicode.
+
+    >>> print(printable("a\nb.png does not exist"))
+    a\nb.png does not exist
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
 
 
 def command_line(ctx: click.Context) -> str:

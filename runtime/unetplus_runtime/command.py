@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+import cv2
 from rich.console import Console
 
 from unetplus_edge import __version__
-from unetplus_edge.commands import Group
+from unetplus_edge.commands import Group, printable
 from unetplus_edge.errors import PartialResultError
 from unetplus_edge.zoo import DEFAULT
 from unetplus_runtime.batch import Outcome, make_plan, segment_files
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
     from unetplus_runtime.engines import EngineInfo
 
 
+class _Path(click.Path):
+    """A path that is not empty: of nothing, as an unset variable is, would become this folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(value, param, ctx) if value else self.fail("the path is empty", param, ctx)
+
+
 @click.group(cls=Group)
 @click.version_option(__version__, package_name="unetplus-edge")
 def main() -> None:
@@ -33,15 +42,20 @@ def main() -> None:
 
 
 @main.command(epilog="Example: unetplus-runtime segment images/ --out results/")
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=_Path(path_type=Path))
+@click.option("--out", required=True, type=_Path(file_okay=False, path_type=Path), help="Folder of the results.")
 @click.option("--bundle", default=DEFAULT, show_default=True, help="The model: a folder, or a name in the zoo.")
 @click.option(
     "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True, help="What runs it."
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.  [default: every core]")
-@click.option("--pixel-size", type=click.FloatRange(min=0, min_open=True), help="Side of a pixel in micrometres.")
-@click.option("--overwrite", is_flag=True, help="Replace results that exist.")
+@click.option("--channel", metavar="N|NAME", help="Which channel holds the nuclei: a number from 1, or a name.")
+@click.option(
+    "--pixel-size",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Side of a pixel in micrometres.  [default: as OME-XML or ImageJ has it]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace results that exist, and begin anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def segment(
@@ -50,38 +64,44 @@ def segment(
     bundle: str,
     engine: EngineName | Literal["auto"],
     threads: int | None,
+    channel: str | None,
     pixel_size: float | None,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Segment PNG and TIFF files, and all that lie in folders.
+    """Segment PNG, JPEG and TIFF files, all that lie in folders, and all that match patterns.
 
     Every page of a TIFF file is a frame. Results of a frame: ID_labels.tif, ID_overlay.png and
-    ID_nuclei.csv; of all frames: summary.csv.
+    ID_nuclei.csv; of all frames: summary.csv. A run that was broken off goes on where it stopped
+    when the same command is typed again.
     """
+    if pixel_size is not None and not math.isfinite(pixel_size):
+        raise click.BadParameter(f"{pixel_size} is no length", param_hint="--pixel-size")
     # Files that tifffile grumbles about are read or refused; either way there is nothing to add.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    plan = make_plan(inputs, out, overwrite=overwrite)
-    with (
-        Segmenter(bundle, engine, threads) as segmenter,
-        progress_bar("segmenting", plan.frame_count, quiet=quiet) as done,
-    ):
-        outcome = segment_files(plan, segmenter, pixel_size, done)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    plan = make_plan(inputs, out, channel=channel, overwrite=overwrite)
+    try:
+        with (
+            Segmenter(bundle, engine, threads) as segmenter,
+            progress_bar("segmenting", len(plan.frames), quiet=quiet) as done,
+        ):
+            outcome = segment_files(plan, segmenter, pixel_size, done)
+    except KeyboardInterrupt:
+        click.echo("What is done is kept: the same command, without --overwrite, goes on where it stopped.", err=True)
+        raise
     if as_json:
         click.echo(json.dumps(_report(out, segmenter.engine, outcome), indent=2))
     elif not quiet:
         for reason in segmenter.engine.passed_over:
             click.echo(f"passed over {reason}", err=True)
-        click.echo(_sentence(out, segmenter.engine, outcome))
+        if outcome.rows:
+            click.echo(_sentence(out, segmenter.engine, outcome))
     if outcome.refused:
         for refusal in outcome.refused:
-            click.echo(f"refused: {refusal}", err=True)
-        total = len(outcome.rows) + len(outcome.refused)
-        raise PartialResultError(
-            f"{len(outcome.refused)} of {total} images were refused, as listed above; "
-            f"the results of all others are in {out}"
-        )
+            click.echo(f"refused: {printable(refusal)}", err=True)
+        raise PartialResultError(_refusal(out, outcome))
 
 
 @main.command(epilog="Example: unetplus-runtime demo --out demo/")
@@ -101,11 +121,22 @@ def demo(out: Path, bundle: str, frames: int, side: int, seed: int) -> None:
     click.echo(f"Open {paths[0]}; every frame by itself: {', '.join(path.name for path in paths[1:])}")
 
 
+def _refusal(out: Path, outcome: Outcome) -> str:
+    refused, done = len(outcome.refused), len(outcome.rows)
+    if not done:
+        return f"{'the image was' if refused == 1 else f'all {refused} images were'} refused, as listed above"
+    return (
+        f"{refused} of {done + refused} images were refused, as listed above; the results of all others are in {out}, "
+        "and the same command tries those again"
+    )
+
+
 def _report(out: Path, engine: EngineInfo, outcome: Outcome) -> dict[str, Any]:
     return {
         "out": str(out),
         "engine": asdict(engine) | {"file": str(engine.file)},
         "frames": [asdict(row) for row in outcome.rows],
+        "kept": outcome.kept,
         "refused": outcome.refused,
     }
 
@@ -115,7 +146,8 @@ def _sentence(out: Path, engine: EngineInfo, outcome: Outcome) -> str:
     frames = len(outcome.rows)
     seconds = sum(row.seconds for row in outcome.rows)
     speed = f", {1000 * seconds / frames:.0f} ms a frame" if frames else ""
+    kept = f", {outcome.kept:,} of them done before" if outcome.kept else ""
     return (
         f"{nuclei:,} nuclei in {frames:,} frame{'' if frames == 1 else 's'} ({engine.engine} "
-        f"{engine.executed_precision}{speed}); results in {out}"
+        f"{engine.executed_precision}{speed}{kept}); results in {click.format_filename(out)}"
     )

@@ -1,18 +1,23 @@
-"""Which images are meant by files and folders, and what their results are called."""
+"""Which images are meant by files, folders and patterns, and what their results are called."""
 
 from __future__ import annotations
 
+import glob
 import os
+import stat
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetplus_edge.errors import InputError
-from unetplus_runtime.readers import READERS, open_pages
+from unetplus_runtime.pages import unreadable
+from unetplus_runtime.readers import KINDS, READERS, open_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
+
+    from unetplus_runtime.pages import Plane
 
 
 @dataclass(frozen=True)
@@ -39,89 +44,139 @@ class FrameSource:
     Attributes
     ----------
     id
-        Name of its results: that of its file, with `_page1`, `_page2`, ... where that holds several.
+        Name of its results: that of its file, with `_page1`, `_page2`, ... or `_t1_z1`, ... where
+        that holds several.
     file
         The file.
-    page
-        Counted from 0.
+    plane
+        Which frame of it.
     """
 
     id: str
     file: ImageFile
-    page: int
+    plane: Plane
 
 
-def find_images(inputs: Sequence[Path], excluded: Path | None = None) -> list[ImageFile]:
-    """Return the image files that files and folders stand for.
+@dataclass(frozen=True)
+class Images:
+    """What inputs stand for.
 
-    A folder stands for all PNG and TIFF files in it and in its folders, in the order of their
-    names, hidden ones left out. A file that is met twice is returned once. Where two files would
-    have one id, both get a longer one: with the folders that tell them apart, or with the suffix.
+    Attributes
+    ----------
+    files
+        In the order in which they are segmented.
+    refused
+        One sentence for each folder inside that cannot be listed.
+    """
+
+    files: list[ImageFile]
+    refused: list[str]
+
+
+def find_images(inputs: Sequence[Path], excluded: Path | None = None) -> Images:
+    """Return the image files that files, folders and patterns stand for.
+
+    A folder stands for all images in it and in its folders, in the order of their names, hidden
+    ones left out. A pattern, with `*`, `?`, `[...]` or `**`, stands for the images and folders
+    that match, in the order of their paths; the path itself is meant where it exists. A file that
+    is met twice is returned once. Where two files would have one id, both get a longer one: with
+    the folders that tell them apart, or with the suffix.
 
     Parameters
     ----------
     inputs
-        Files and folders.
+        Files, folders and patterns.
     excluded
         A folder to pass by: that of the results, which may lie among the images.
 
     Raises
     ------
     InputError
-        If an input does not exist, is no PNG or TIFF file, or is a folder without any.
+        If an input does not exist, is no image file, or is a folder or a pattern without any.
     """
     short: dict[Path, str] = {}
-    met: set[Path] = set()
+    met: set[str] = set()
+    refused: list[str] = []
+    passed_by = None if excluded is None else os.path.realpath(excluded)
     for given in inputs:
-        for path, image_id in _images_of(given, excluded):
-            if path.resolve() not in met:
-                met.add(path.resolve())
+        for path, image_id in _images_of(given, passed_by, refused):
+            whole = os.path.realpath(path)
+            if whole not in met:
+                met.add(whole)
                 short[path] = image_id
-    return [ImageFile(path, image_id) for path, image_id in _unlike(short).items()]
+    return Images([ImageFile(path, image_id) for path, image_id in _unlike(short).items()], refused)
 
 
-def _images_of(given: Path, excluded: Path | None) -> list[tuple[Path, str]]:
-    if given.is_dir():
-        paths = list(_images_below(given, excluded))
-        if not paths:
-            raise InputError(f"{given} holds no image; name a folder with {_KINDS} files")
-        return [(path, path.relative_to(given).with_suffix("").as_posix()) for path in paths]
-    if not given.exists():
-        raise InputError(f"{given} does not exist; check the path")
+def _images_of(given: Path, passed_by: str | None, refused: list[str]) -> list[tuple[Path, str]]:
+    try:
+        is_folder = stat.S_ISDIR(given.stat().st_mode)
+    except FileNotFoundError:
+        if glob.has_magic(str(given)):
+            return _images_like(given, passed_by, refused)
+        reason = "is a link that leads nowhere" if given.is_symlink() else "does not exist"
+        raise InputError(f"{given} {reason}; check the path") from None
+    except OSError as error:
+        raise unreadable(given, error) from error
+    if is_folder:
+        before = len(refused)
+        images = _images_below(given, passed_by, refused)
+        if not images and len(refused) == before:
+            raise InputError(f"{given} holds no image; name a folder with {KINDS} files")
+        return images
     if given.suffix.lower() not in READERS:
-        raise InputError(f"{given} is no {_KINDS} file; convert the image first")
+        raise InputError(f"{given} is no {KINDS} file; convert the image first")
     return [(given, given.stem)]
 
 
-_KINDS = "PNG or TIFF"
+def _images_like(pattern: Path, passed_by: str | None, refused: list[str]) -> list[tuple[Path, str]]:
+    images: list[tuple[Path, str]] = []
+    before = len(refused)
+    for path in map(Path, sorted(glob.glob(str(pattern), recursive=True))):  # noqa: PTH207
+        if passed_by is not None and Path(os.path.realpath(path)).is_relative_to(passed_by):
+            continue
+        if path.is_dir():
+            images += _images_below(path, passed_by, refused)
+        elif path.suffix.lower() in READERS:
+            images.append((path, path.stem))
+    if not images and len(refused) == before:
+        raise InputError(f"{pattern} matches no {KINDS} file; check the pattern")
+    return images
 
 
-def frames_of(file: ImageFile) -> list[FrameSource]:
+def frames_of(file: ImageFile, channel: str | None = None) -> list[FrameSource]:
     """Return the frames of a file, after a look at its headers.
+
+    Parameters
+    ----------
+    file
+        The file.
+    channel
+        As for `unetplus_runtime.readers.open_pages`.
 
     Raises
     ------
     InputError
         If the file cannot be opened; see `unetplus_runtime.readers.open_pages`.
     """
-    with open_pages(file.path) as pages:
-        count = len(pages)
-    if count == 1:
-        return [FrameSource(file.id, file, 0)]
-    digits = len(str(count))
-    return [FrameSource(f"{file.id}_page{page + 1:0{digits}}", file, page) for page in range(count)]
+    with open_pages(file.path, channel) as pages:
+        return [FrameSource("_".join(filter(None, (file.id, plane.label))), file, plane) for plane in pages.planes]
 
 
-def _images_below(folder: Path, excluded: Path | None) -> Iterator[Path]:
-    passed_by = None if excluded is None else excluded.resolve()
-    for name, folders, files in os.walk(folder):
+def _images_below(folder: Path, passed_by: str | None, refused: list[str]) -> list[tuple[Path, str]]:
+    def refuse(error: OSError) -> None:
+        refused.append(f"{error.filename} cannot be listed ({error.strerror}); check its permissions")
+
+    images: list[tuple[Path, str]] = []
+    for name, folders, files in os.walk(folder, onerror=refuse):
         parent = Path(name)
         folders[:] = sorted(
-            child for child in folders if not child.startswith(".") and (parent / child).resolve() != passed_by
+            child for child in folders if not child.startswith(".") and os.path.realpath(parent / child) != passed_by
         )
         for file in sorted(files):
-            if not file.startswith(".") and Path(file).suffix.lower() in READERS:
-                yield parent / file
+            path = parent / file
+            if not file.startswith(".") and path.suffix.lower() in READERS:
+                images.append((path, path.relative_to(folder).with_suffix("").as_posix()))
+    return images
 
 
 def _unlike(short: dict[Path, str]) -> dict[Path, str]:
@@ -139,7 +194,7 @@ def _unlike(short: dict[Path, str]) -> dict[Path, str]:
 
 def _longer(paths: list[Path]) -> dict[Path, str]:
     """Return ids with as many folders as tell the paths apart; with the suffix if folders do not."""
-    whole = [path.resolve() for path in paths]
+    whole = [Path(os.path.realpath(path)) for path in paths]
     for names in ([path.with_suffix("").parts for path in whole], [path.parts for path in whole]):
         for count in range(1, max(map(len, names))):
             ids = ["/".join(parts[1:][-count:]) for parts in names]
@@ -157,6 +212,7 @@ def require_unlike(ids: Iterable[str]) -> None:
         If two are equal, or differ by upper and lower case alone.
     """
     counts = Counter(image_id.casefold() for image_id in ids)
-    image_id, count = counts.most_common(1)[0]
-    if count > 1:
+    clashes = [(image_id, count) for image_id, count in counts.items() if count > 1]
+    if clashes:
+        image_id, count = clashes[0]
         raise InputError(f"the results of {count} images would all be called {image_id}; rename one, or run them apart")

@@ -42,6 +42,11 @@ class SummaryRow:
         The image file.
     page
         Page of the file, counted from 1.
+    pixel_size
+        Side of a pixel in micrometres; None where it is not known.
+    pixel_size_from
+        Where that comes from, see `unetplus_runtime.pixel_size.PixelSize`; None where nothing is
+        said about it.
     height, width
         Pixels.
     nuclei
@@ -55,11 +60,17 @@ class SummaryRow:
     id: str
     file: str
     page: int
+    pixel_size: float | None
+    pixel_size_from: str | None
     height: int
     width: int
     nuclei: int
     mean_area: float | None
     seconds: float
+
+
+MAX_NAME = 255 - len(".unfinished-_overlay.png")
+"""Most bytes of the last part of an id, so that file systems take the names of its results."""
 
 
 def result_paths(folder: Path, frame_id: str) -> tuple[Path, Path, Path]:
@@ -186,7 +197,11 @@ def write_table(path: Path, columns: list[str], rows: Iterable[Mapping[str, floa
     OutputError
         If the file cannot be written.
     """
-    with _result_file(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+    # A file name may be no Unicode; then its odd bytes are written as \udc80 to \udcff.
+    with (
+        _result_file(path) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)
         table.writerows([_cell(row[column]) for column in columns] for row in rows)
@@ -219,7 +234,10 @@ def _result_file(path: Path) -> Iterator[Path]:
         with whole_file(path) as unfinished:
             yield unfinished
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"{path} cannot be written ({reason}); free the disk, or name another --out folder"
-        ) from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """Return the error of a result that the system does not write."""
+    reason = error.strerror or str(error)
+    return OutputError(f"{path} cannot be written ({reason}); free the disk, or name another --out folder")

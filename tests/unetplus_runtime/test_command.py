@@ -83,6 +83,46 @@ def test_a_broken_file_in_the_middle_is_listed_at_the_end(bundle: Bundle, images
     assert len((tmp_path / "out" / "summary.csv").read_text().splitlines()) == 6
 
 
+def test_an_image_that_was_repaired_is_done_alone(bundle: Bundle, images: Path, tmp_path: Path) -> None:
+    sound = (images / "single.png").read_bytes()
+    (images / "single.png").write_bytes(sound[:1000])
+    arguments = (images, "--out", tmp_path / "out", "--bundle", bundle.path, "--json")
+    result = segment(*arguments)
+    assert (result.exit_code, json.loads(result.stdout)["kept"]) == (17, 0)
+    assert "1 of 4 images were refused" in result.stderr
+    assert "and the same command tries those again" in result.stderr
+    (images / "single.png").write_bytes(sound)
+    result = segment(*arguments)
+    assert (result.exit_code, json.loads(result.stdout)["kept"]) == (0, 3)
+    assert json.loads(result.stdout)["frames"][0]["id"] == "single"
+
+
+def test_images_that_are_all_refused_are_said_so(bundle: Bundle, tmp_path: Path) -> None:
+    for name, sentence in (("a.png", "the image was refused"), ("b.png", "all 2 images were refused")):
+        (tmp_path / name).write_bytes(b"none")
+        result = segment(tmp_path, "--out", tmp_path / "out", "--bundle", bundle.path)
+        assert (result.exit_code, result.stdout) == (17, "")
+        assert f"error: {sentence}, as listed above" in result.stderr
+
+
+def test_a_channel_of_a_hyperstack_is_segmented(bundle: Bundle, tmp_path: Path, frame: NDArray[np.uint16]) -> None:
+    stack = np.stack([np.zeros_like(frame), frame])
+    metadata = {"axes": "CYX", "Channel": {"Name": ["GFP", "DAPI"]}, "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata=metadata)
+    arguments = (tmp_path / "*.ome.tif", "--bundle", bundle.path, "--json")
+    result = segment(*arguments, "--out", tmp_path / "out", "--channel", "DAPI")
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.stdout)["frames"]
+    assert (row["id"], row["page"], row["pixel_size"], row["pixel_size_from"]) == ("a.ome", 2, 0.5, "OME-XML")
+    with Segmenter(bundle) as segmenter:
+        labels = segmenter.segment(frame).labels
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "a.ome_labels.tif"), labels)
+    result = segment(*arguments, "--out", tmp_path / "told", "--channel", "2", "--pixel-size", "0.25")
+    (row,) = json.loads(result.stdout)["frames"]
+    assert (row["pixel_size"], row["pixel_size_from"]) == (0.25, "--pixel-size")
+    assert "holds 2 channels: 1 (GFP), 2 (DAPI)" in segment(*arguments, "--out", tmp_path / "none").stderr
+
+
 def test_results_that_exist_are_kept_before_any_work(images: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "single_labels.tif").write_text("precious")
@@ -109,6 +149,9 @@ def test_results_are_replaced_with_overwrite(bundle: Bundle, images: Path, tmp_p
         (["{image}"], 2, "Missing option '--out'"),
         (["--out", "out"], 2, "Missing argument"),
         (["{image}", "--out", "out", "--pixel-size", "0"], 2, "--pixel-size"),
+        (["{image}", "--out", "out", "--pixel-size", "inf"], 2, "inf is no length"),
+        (["", "--out", "out"], 2, "the path is empty"),
+        (["{image}", "--out", ""], 2, "the path is empty"),
         (["{image}", "--out", "out", "--engine", "abacus"], 2, "abacus"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from unetplus_edge.errors import InputError
-from unetplus_runtime.inputs import ImageFile, find_images, frames_of, require_unlike
+from unetplus_runtime.inputs import ImageFile, Images, find_images, frames_of, require_unlike
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,15 +24,16 @@ def touch(tmp_path: Path) -> Callable[..., None]:
     return make
 
 
-def ids(files: list[ImageFile]) -> list[str]:
-    return [file.id for file in files]
+def ids(images: Images) -> list[str]:
+    assert images.refused == []
+    return [file.id for file in images.files]
 
 
 def test_a_folder_stands_for_its_images_in_order(tmp_path: Path, touch: Callable[..., None]) -> None:
     touch("b.png", "a.tif", "c.TIFF", "notes.txt", "day 2/b.png", "day 10/deep/x.png", ".hidden.png", ".cache/d.png")
     files = find_images([tmp_path])
     assert ids(files) == ["a", "b", "c", "day 10/deep/x", "day 2/b"]
-    assert [file.path.relative_to(tmp_path).as_posix() for file in files][:3] == ["a.tif", "b.png", "c.TIFF"]
+    assert [file.path.relative_to(tmp_path).as_posix() for file in files.files][:3] == ["a.tif", "b.png", "c.TIFF"]
 
 
 def test_a_file_stands_for_itself(tmp_path: Path, touch: Callable[..., None]) -> None:
@@ -82,13 +83,65 @@ def test_the_folder_of_the_results_is_passed_by(tmp_path: Path, touch: Callable[
 
 
 def test_what_is_no_image_is_refused(tmp_path: Path, touch: Callable[..., None]) -> None:
-    touch("a.jpg", "empty/notes.txt")
+    touch("a.bmp", "empty/notes.txt")
     with pytest.raises(InputError, match=r"b\.png does not exist"):
         find_images([tmp_path / "b.png"])
-    with pytest.raises(InputError, match=r"a\.jpg is no PNG or TIFF file"):
-        find_images([tmp_path / "a.jpg"])
+    with pytest.raises(InputError, match=r"a\.bmp is no PNG, JPEG or TIFF file"):
+        find_images([tmp_path / "a.bmp"])
     with pytest.raises(InputError, match="empty holds no image"):
         find_images([tmp_path / "empty"])
+
+
+def test_a_pattern_stands_for_what_matches_in_order(tmp_path: Path, touch: Callable[..., None]) -> None:
+    touch("plate2/b.tif", "plate2/a.tif", "plate1/c.tif", "plate1/notes.txt", "plate1/d.png", "other/e.tif")
+    images = find_images([tmp_path / "plate*" / "*.tif"])
+    assert [file.path.relative_to(tmp_path).as_posix() for file in images.files] == [
+        "plate1/c.tif",
+        "plate2/a.tif",
+        "plate2/b.tif",
+    ]
+    assert ids(images) == ["c", "a", "b"]
+    assert ids(find_images([tmp_path / "plate*"])) == ["c", "d", "a", "b"]
+    assert ids(find_images([tmp_path / "**" / "[de].*"])) == ["e", "d"]
+
+
+def test_a_pattern_that_is_a_file_is_that_file(tmp_path: Path, touch: Callable[..., None]) -> None:
+    touch("a[1].tif", "a1.tif")
+    assert ids(find_images([tmp_path / "a[1].tif"])) == ["a[1]"]
+
+
+def test_a_pattern_passes_the_results_by(tmp_path: Path, touch: Callable[..., None]) -> None:
+    touch("a.tif", "out/a_labels.tif", "out/more/b_labels.tif")
+    assert ids(find_images([tmp_path / "**" / "*.tif"], excluded=tmp_path / "out")) == ["a"]
+    assert ids(find_images([tmp_path / "*"], excluded=tmp_path / "out")) == ["a"]
+
+
+def test_a_pattern_without_a_match_is_an_error(tmp_path: Path, touch: Callable[..., None]) -> None:
+    touch("notes.txt")
+    for pattern in ("*.tif", "*.txt", "nowhere/*"):
+        with pytest.raises(InputError, match="matches no PNG, JPEG or TIFF file; check the pattern"):
+            find_images([tmp_path / pattern])
+
+
+def test_links_that_lead_nowhere_or_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to("gone.png")
+    (tmp_path / "b.png").symlink_to("b.png")
+    with pytest.raises(InputError, match=r"a\.png is a link that leads nowhere"):
+        find_images([tmp_path / "a.png"])
+    with pytest.raises(InputError, match=r"b\.png cannot be read \(Too many levels"):
+        find_images([tmp_path / "b.png"])
+    assert ids(find_images([tmp_path])) == ["a", "b"]  # reading them says what is wrong
+
+
+def test_a_path_that_no_system_takes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        find_images([tmp_path / ("x" * 5000 + ".png")])
+
+
+def test_folders_that_point_at_each_other_end(tmp_path: Path, touch: Callable[..., None]) -> None:
+    touch("in/a.png")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
+    assert ids(find_images([tmp_path / "in"])) == ["a"]
 
 
 def test_frames_of_one_page_have_the_id_of_their_file(tmp_path: Path) -> None:
@@ -101,7 +154,15 @@ def test_pages_are_numbered_so_that_they_sort(tmp_path: Path) -> None:
     sources = frames_of(ImageFile(tmp_path / "a.tif", "a"))
     assert [source.id for source in sources][:2] == ["a_page01", "a_page02"]
     assert sources[-1].id == "a_page11"
-    assert [source.page for source in sources] == list(range(11))
+    assert [source.plane.page for source in sources] == list(range(11))
+
+
+def test_times_and_heights_are_named(tmp_path: Path) -> None:
+    stack = np.zeros((2, 11, 3, 20, 20), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "TZCYX"})
+    sources = frames_of(ImageFile(tmp_path / "a.tif", "day/a"), channel="2")
+    assert [source.id for source in sources][:2] == ["day/a_t1_z01", "day/a_t1_z02"]
+    assert [source.plane.page for source in sources] == list(range(1, 66, 3))
 
 
 def test_pages_that_would_be_called_as_another_file_are_refused() -> None:

@@ -119,8 +119,8 @@ def test_the_summary_has_a_row_a_frame(tmp_path: Path) -> None:
     write_summary(
         tmp_path,
         [
-            SummaryRow("a", "in/a, b.png", 1, 40, 50, 2, 150.5, 0.0125),
-            SummaryRow("b", "in/b.png", 1, 40, 50, 0, None, 0.01),
+            SummaryRow("a", "in/a, b.png", 1, 0.25, "OME-XML", 40, 50, 2, 150.5, 0.0125),
+            SummaryRow("b", "in/b.png", 1, None, None, 40, 50, 0, None, 0.01),
         ],
     )
     first, second = read_csv(tmp_path / "summary.csv")
@@ -128,6 +128,8 @@ def test_the_summary_has_a_row_a_frame(tmp_path: Path) -> None:
         "id": "a",
         "file": "in/a, b.png",
         "page": "1",
+        "pixel_size": "0.25",
+        "pixel_size_from": "OME-XML",
         "height": "40",
         "width": "50",
         "nuclei": "2",
@@ -140,6 +142,11 @@ def test_the_summary_has_a_row_a_frame(tmp_path: Path) -> None:
 def test_cells_of_a_table(tmp_path: Path) -> None:
     write_table(tmp_path / "a.csv", ["x", "y"], [{"y": 1 / 3, "x": True}, {"y": None, "x": 'ä, "b"'}])
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == 'x,y\n1,0.3333333\n"ä, ""b""",\n'
+
+
+def test_a_name_that_is_no_unicode_is_written_nevertheless(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", ["x"], [{"x": "\udcff.png"}])
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "x\n\\udcff.png\n"
 
 
 def test_what_cannot_be_written_is_refused_and_nothing_is_left(tmp_path: Path) -> None:

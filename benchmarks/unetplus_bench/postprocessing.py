@@ -16,7 +16,7 @@ from rich.progress import track
 
 from unetplus_edge.bundle import open_bundle, update_manifest
 from unetplus_edge.commands import Command, command_line
-from unetplus_edge.datasets import open_dsb2018, validation_images
+from unetplus_edge.datasets import open_dsb2018
 from unetplus_edge.evaluation import score_image, score_set
 from unetplus_edge.imaging import Postprocessing, label_nuclei
 from unetplus_runtime import Segmenter
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from unetplus_edge.evaluation import SetScores
 
-THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
 NUCLEUS_AREAS = (10, 20, 30, 50)
 CONNECTIVITIES: tuple[Any, ...] = (4, 8)
 
@@ -71,7 +71,7 @@ def scored(
 def main(context: click.Context, bundle: Path, out: Path) -> None:
     """Choose the postprocessing constants of BUNDLE on the validation images."""
     opened = open_bundle(bundle)
-    samples = [sample for sample in open_dsb2018().training if sample.id in validation_images()]
+    samples = open_dsb2018().validation
     with Segmenter(opened, engine="keras") as segmenter:
         maps = [(segmenter.segment(sample.image()).probability.copy(), sample.labels()) for sample in samples]
     found = scored(maps, candidates())

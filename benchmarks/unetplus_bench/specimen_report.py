@@ -21,7 +21,7 @@ from rich.progress import track
 
 import unetplus_edge
 from unetplus_edge.commands import Command, command_line
-from unetplus_edge.datasets import content_hash, open_dsb2018, validation_images
+from unetplus_edge.datasets import content_hash, open_dsb2018
 from unetplus_edge.datasets.distributions import ks_distance, nucleus_distributions
 from unetplus_edge.datasets.specimen import Specimen, simulate
 from unetplus_edge.errors import InputError, OutputError
@@ -320,11 +320,8 @@ def _shown(items: Sequence[_T], what: str) -> Iterable[_T]:
 @click.pass_context
 def main(ctx: click.Context, out: Path, pictures: Path) -> None:
     """Compare simulated nuclei with those of the data set in $UNETPLUS_DATA."""
-    samples = open_dsb2018(labels="fixed").training
-    parts = {
-        TRAINING: [sample for sample in samples if sample.id not in validation_images()],
-        VALIDATION: [sample for sample in samples if sample.id in validation_images()],
-    }
+    data = open_dsb2018(labels="fixed")
+    parts = {TRAINING: list(data.learnt_from), VALIDATION: list(data.validation)}
     result = write_report(parts, (TUNED_SEEDS, FRESH_SEEDS), out, pictures, command_line(ctx))
     for name, quantity in result["quantities"].items():
         click.echo(f"{name}: {json.dumps(quantity['ks_distance'])}")

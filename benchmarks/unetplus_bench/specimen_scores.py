@@ -16,7 +16,7 @@ import click
 from rich.progress import track
 
 from unetplus_edge.commands import Command, command_line
-from unetplus_edge.datasets import open_dsb2018, validation_images
+from unetplus_edge.datasets import open_dsb2018
 from unetplus_edge.datasets.specimen import SimulatedFrame, Specimen, simulate, stream
 from unetplus_edge.evaluation import score_image, score_set
 from unetplus_edge.zoo import DEFAULT
@@ -46,13 +46,13 @@ def report(segmenter: Segmenter) -> dict[str, Any]:
     """Return the scores on simulated frames and on the validation images, and by how much AP50 differs."""
     by_seed = [scored(segmenter, streamed(seed)) for seed in track(range(SEEDS), description="streams", transient=True)]
     single = scored(segmenter, (simulate(Specimen(seed=seed)) for seed in range(SINGLE_SEEDS)))
-    samples = [sample for sample in open_dsb2018().training if sample.id in validation_images()]
-    real = score_set([image for _, image in evaluate(segmenter, samples)])
+    real = score_set([image for _, image in evaluate(segmenter, open_dsb2018().validation)])
     five = score_set([image for images in by_seed for image in images])
     return {
         "bundle": segmenter.bundle.manifest.name,
         "keras_sha256": segmenter.bundle.manifest.keras_sha256,
         "engine": segmenter.engine.engine,
+        "executed_precision": segmenter.engine.executed_precision,
         "validation_images": asdict(real),
         "five_seeds": {
             "frames_each": FRAMES,
@@ -73,7 +73,7 @@ def report(segmenter: Segmenter) -> dict[str, Any]:
 @click.pass_context
 def main(context: click.Context, bundle: str, out: Path) -> None:
     """Score a model on simulated frames and on the validation images."""
-    with Segmenter(bundle) as segmenter:
+    with Segmenter(bundle, "litert", execution="fp32") as segmenter:
         found = report(segmenter)
     write_text(out, json.dumps({"command": command_line(context), **found}, indent=1) + "\n")
     for name in ("five_seeds", "hundred_seeds"):

@@ -7,7 +7,7 @@ import logging
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 import cv2
@@ -16,6 +16,7 @@ from rich.console import Console
 from unetplus_edge import __version__
 from unetplus_edge.commands import Group, printable
 from unetplus_edge.errors import PartialResultError
+from unetplus_edge.manifest import Precision
 from unetplus_edge.zoo import DEFAULT
 from unetplus_runtime.batch import Outcome, make_plan, segment_files
 from unetplus_runtime.demo import count_table, demo_frames, save_pictures, stage_table
@@ -48,6 +49,11 @@ def main() -> None:
 @click.option(
     "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True, help="What runs it."
 )
+@click.option(
+    "--execution",
+    type=click.Choice(get_args(Precision)),
+    help="Precision to compute in.  [default: the first of the engine's that is verified]",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.  [default: every core]")
 @click.option("--channel", metavar="N|NAME", help="Which channel holds the nuclei: a number from 1, or a name.")
 @click.option(
@@ -63,6 +69,7 @@ def segment(
     out: Path,
     bundle: str,
     engine: EngineName | Literal["auto"],
+    execution: Precision | None,
     threads: int | None,
     channel: str | None,
     pixel_size: float | None,
@@ -84,7 +91,7 @@ def segment(
     plan = make_plan(inputs, out, channel=channel, overwrite=overwrite)
     try:
         with (
-            Segmenter(bundle, engine, threads) as segmenter,
+            Segmenter(bundle, engine, threads, execution) as segmenter,
             progress_bar("segmenting", len(plan.frames), quiet=quiet) as done,
         ):
             outcome = segment_files(plan, segmenter, pixel_size, done)

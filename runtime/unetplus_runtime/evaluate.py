@@ -7,7 +7,7 @@ import platform
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 from rich.console import Console
@@ -16,7 +16,7 @@ from rich.table import Table
 from unetplus_edge import __version__
 from unetplus_edge.bundle import update_manifest
 from unetplus_edge.commands import Command, command_line
-from unetplus_edge.datasets import Sample, content_hash, open_dsb2018, validation_images
+from unetplus_edge.datasets import Sample, content_hash, open_dsb2018
 from unetplus_edge.errors import OutputError
 from unetplus_edge.evaluation import (
     ErrorCauses,
@@ -27,7 +27,7 @@ from unetplus_edge.evaluation import (
     score_set,
     tiled,
 )
-from unetplus_edge.manifest import ScoreRecord
+from unetplus_edge.manifest import Precision, ScoreRecord
 from unetplus_edge.zoo import DEFAULT
 from unetplus_runtime.engines import ENGINES
 from unetplus_runtime.progress import progress_bar
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from unetplus_edge.datasets.dsb2018 import Labels
     from unetplus_edge.manifest import EngineName
-    from unetplus_runtime.scoring import Seen
+    from unetplus_runtime.scoring import Labelled, Seen
     from unetplus_runtime.segmenter import Result
 
     Images = Literal["validation", "test"]
@@ -79,6 +79,11 @@ _TILE = 220
 @click.option(
     "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True, help="What runs it."
 )
+@click.option(
+    "--execution",
+    type=click.Choice(get_args(Precision)),
+    help="Precision to compute in.  [default: the first of the engine's that is verified]",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.  [default: every core]")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for scores.json and images.csv.")
 @click.option("--overlays", is_flag=True, help="Write a picture of each image's errors too; needs --out.")
@@ -94,6 +99,7 @@ def main(
     labels: Labels,
     data: Path | None,
     engine: EngineName | Literal["auto"],
+    execution: Precision | None,
     threads: int | None,
     out: Path | None,
     overlays: bool,
@@ -110,12 +116,12 @@ def main(
     if (overlays or worst) and out is None:
         raise OutputError("pictures have nowhere to go; name a folder with --out")
     samples, labels = _samples(data, images, labels)
-    seen = _Seen()
+    seen = _Seen(out if overlays else None, keep_pictures=bool(worst))
     with (
-        Segmenter(bundle, engine, threads) as segmenter,
+        Segmenter(bundle, engine, threads, execution) as segmenter,
         progress_bar("scoring", len(samples), quiet=quiet) as done,
     ):
-        scores = evaluate(segmenter, samples, seen.watch(out if overlays else None, done))
+        scores = evaluate(segmenter, samples, seen.watch(done))
     summary = score_set([image for _, image in scores])
     report = {
         "command": command_line(context),
@@ -147,25 +153,37 @@ def main(
 def _samples(data: Path | None, images: Images, labels: Labels) -> tuple[list[Sample], Labels]:
     if images == "test":
         return list(open_dsb2018(data, "released").test), "released"
-    held_out = validation_images()
-    return [sample for sample in open_dsb2018(data, labels).training if sample.id in held_out], labels
+    return list(open_dsb2018(data, labels).validation), labels
 
 
 class _Seen:
-    """What is kept of every image: why nuclei were not found, and the picture of its errors."""
+    """What is kept of every image: why nuclei were not found and, where asked for, the picture of its errors.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    folder
+        Where pictures are written; None writes none.
+    keep_pictures
+        Whether `errors` is filled.
+    """
+
+    def __init__(self, folder: Path | None, *, keep_pictures: bool) -> None:
         self.causes: dict[str, ErrorCauses] = {}
         self.errors: dict[str, NDArray[np.uint8]] = {}
+        self._folder = folder
+        self._keep = keep_pictures
 
-    def watch(self, pictures: Path | None, done: Callable[[], None]) -> Seen:
-        """Return what `evaluate` is to call; pictures go into that folder, if one is given."""
+    def watch(self, done: Callable[[], None]) -> Seen:
+        """Return what `evaluate` is to call."""
 
-        def seen(sample: Sample, truth: NDArray[np.int32], result: Result) -> None:
+        def seen(sample: Labelled, truth: NDArray[np.int32], result: Result) -> None:
             self.causes[sample.id] = error_causes(truth, result.labels)
-            self.errors[sample.id] = error_overlay(truth, result.labels)
-            if pictures is not None:
-                write_picture(pictures / f"{sample.id}_errors.png", self.errors[sample.id])
+            if self._folder is not None or self._keep:
+                picture = error_overlay(truth, result.labels)
+                if self._keep:
+                    self.errors[sample.id] = picture
+                if self._folder is not None:
+                    write_picture(self._folder / f"{sample.id}_errors.png", picture)
             done()
 
         return seen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from unetplus_edge.evaluation import ImageScores, score_image
 
@@ -12,14 +12,30 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from unetplus_edge.datasets import Sample
     from unetplus_runtime.segmenter import Result, Segmenter
 
-    Seen = Callable[[Sample, NDArray[np.int32], Result], None]
+    Seen = Callable[["Labelled", NDArray[np.int32], Result], None]
+
+
+class Labelled(Protocol):
+    """An image whose nuclei are known, such as a `unetplus_edge.datasets.Sample`."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        ...
+
+    def image(self) -> NDArray[np.generic]:
+        """Return the raw image, shape (height, width)."""
+        ...
+
+    def labels(self) -> NDArray[np.int32]:
+        """Return the true label image, int32, same shape."""
+        ...
 
 
 def evaluate(
-    segmenter: Segmenter, samples: Iterable[Sample], seen: Seen | None = None
+    segmenter: Segmenter, samples: Iterable[Labelled], seen: Seen | None = None
 ) -> list[tuple[str, ImageScores]]:
     """Return the scores of every image.
 

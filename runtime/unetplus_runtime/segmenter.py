@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from unetplus_edge.manifest import EngineName
+    from unetplus_edge.manifest import EngineName, Precision
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,9 @@ class Segmenter:
     threads
         Threads of the engine; None takes every core that the process may use. Of no effect on an
         engine that is open already.
+    execution
+        Precision to compute in, as for `unetplus_runtime.open_engine`. Of no effect on an engine
+        that is open already.
 
     Raises
     ------
@@ -82,11 +85,16 @@ class Segmenter:
         bundle: Bundle | Path | str = DEFAULT,
         engine: EngineName | Literal["auto"] | Engine = "auto",
         threads: int | None = None,
+        execution: Precision | None = None,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else find_bundle(bundle)
         self._lock = Lock()
         self._owned = isinstance(engine, str)
-        self._engine = open_engine(self.bundle, engine, threads=threads) if isinstance(engine, str) else engine
+        self._engine = (
+            open_engine(self.bundle, engine, threads=threads, execution=execution)
+            if isinstance(engine, str)
+            else engine
+        )
         expected, found = self.bundle.manifest.recipe.patch_side, self._engine.info.patch_side
         if found != expected:
             self.close()

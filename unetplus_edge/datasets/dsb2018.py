@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from unetplus_edge.datasets.samples import Sample
+from unetplus_edge.datasets.splits import validation_images
 from unetplus_edge.errors import DataSetError
 
 if TYPE_CHECKING:
@@ -44,6 +45,16 @@ class DSB2018:
 
     training: tuple[Sample, ...]
     test: tuple[Sample, ...]
+
+    @property
+    def learnt_from(self) -> tuple[Sample, ...]:
+        """The training images that every shipped model learns from: all but the validation images."""
+        return tuple(sample for sample in self.training if sample.id not in validation_images())
+
+    @property
+    def validation(self) -> tuple[Sample, ...]:
+        """The training images that are held out, for every choice."""
+        return tuple(sample for sample in self.training if sample.id in validation_images())
 
 
 def data_folder() -> Path:

@@ -14,7 +14,6 @@ from unetplus_edge.datasets import (
     article_validation_patches,
     augment,
     open_dsb2018,
-    validation_images,
 )
 from unetplus_edge.errors import TrainingError
 from unetplus_edge.imaging import PatchGrid, preprocess
@@ -80,12 +79,10 @@ def training_data(recipe: Recipe, folder: Path | None = None) -> TrainingData:
     folder
         As for `open_dsb2018`.
     """
-    samples = open_dsb2018(folder, recipe.labels).training
-    held_out = validation_images()
-    inside = tuple(sample for sample in samples if sample.id not in held_out)
+    data = open_dsb2018(folder, recipe.labels)
     if recipe.split == "validation_images":
-        return TrainingData(inside, tuple(sample for sample in samples if sample.id in held_out))
-    chosen = samples if recipe.split == "all_patches" else inside
+        return TrainingData(data.learnt_from, data.validation)
+    chosen = data.training if recipe.split == "all_patches" else data.learnt_from
     return TrainingData(chosen, chosen, article_validation_patches())
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
@@ -43,13 +44,21 @@ class Bundle:
         """The Keras model."""
         return self.path / self.manifest.keras_file
 
-    def conversion(self, target: Target, precision: Precision) -> ConversionRecord | None:
-        """Return the conversion to a format with weights stored in a precision, or None."""
+    def conversion(
+        self, target: Target, precision: Precision, remainder: Literal["fp32", "fp16"] | None = None
+    ) -> ConversionRecord | None:
+        """Return the conversion to a format with weights stored in a precision, or None.
+
+        `remainder` tells int8 files apart that differ in what they leave out of int8; None takes
+        the first.
+        """
         return next(
             (
                 record
                 for record in self.manifest.conversions
-                if record.target == target and record.stored_precision == precision
+                if record.target == target
+                and record.stored_precision == precision
+                and remainder in (None, record.remainder)
             ),
             None,
         )
@@ -71,7 +80,7 @@ def open_bundle(path: Path) -> Bundle:
     manifest = _read_manifest(path)
     for file, expected in [
         (manifest.keras_file, manifest.keras_sha256),
-        *((record.file, record.sha256) for record in manifest.conversions),
+        *((part.file, part.sha256) for record in manifest.conversions for part in record.files),
     ]:
         if not (path / file).is_file():
             raise BundleError(f"{path} lacks {file}, which its manifest names; copy the bundle again, or convert again")
@@ -144,10 +153,19 @@ def create_bundle(path: Path, keras_model: Path, manifest: Manifest) -> Bundle:
 
 
 def add_conversion(bundle: Bundle, file: Path, record: ConversionRecord) -> Bundle:
-    """Copy a converted file into a bundle, in place of an earlier one of the same target and precision.
+    """Copy a converted file into a bundle, in place of an earlier one of the same kind.
 
     Whenever this is interrupted, the bundle is whole: with the earlier conversion, with the new
-    one, or for a moment, where both have the same file name, with neither.
+    one, or for a moment, where both have the same file names, with neither.
+
+    Parameters
+    ----------
+    bundle
+        The bundle.
+    file
+        The converted file; its companions lie beside it, under the names that the record gives.
+    record
+        What it is. Earlier is what has the same target, stored precision and remainder.
 
     Returns
     -------
@@ -157,23 +175,34 @@ def add_conversion(bundle: Bundle, file: Path, record: ConversionRecord) -> Bund
     Raises
     ------
     BundleError
-        If the file is missing, is not the one of the record, or would replace another file of
-        the bundle.
+        If a file is missing, is not the one of the record, or would replace another file of the
+        bundle.
     OutputError
         If the bundle cannot be written.
     """
-    _check_source(file, record.sha256)
-    replaced = bundle.conversion(record.target, record.stored_precision)
+    sources = [file, *(file.with_name(PurePosixPath(part.file).name) for part in record.companions)]
+    for part, source in zip(record.files, sources, strict=True):
+        _check_source(source, part.sha256)
+    replaced = bundle.conversion(record.target, record.stored_precision, record.remainder)
     kept = tuple(other for other in bundle.manifest.conversions if other != replaced)
-    if record.file in {MANIFEST, bundle.manifest.keras_file, *(other.file for other in kept)}:
-        raise BundleError(f"{bundle.path} uses {record.file} for something else; give the conversion another file name")
-    with _copied(file, bundle.path / record.file):
-        if replaced is not None and replaced.file == record.file:
+    taken = {MANIFEST, bundle.manifest.keras_file, *(name for other in kept for name in _names(other))}
+    for name in _names(record):
+        if name in taken:
+            raise BundleError(f"{bundle.path} uses {name} for something else; give the conversion another file name")
+    earlier = _names(replaced) if replaced else set()
+    with ExitStack() as copies:
+        for part, source in zip(record.files, sources, strict=True):
+            copies.enter_context(_copied(source, bundle.path / part.file))
+        if earlier & _names(record):
             update_manifest(bundle, bundle.manifest.model_copy(update={"conversions": kept}))
     changed = update_manifest(bundle, bundle.manifest.model_copy(update={"conversions": (*kept, record)}))
-    if replaced is not None and replaced.file != record.file:
-        bundle.file_of(replaced).unlink(missing_ok=True)
+    for name in earlier - _names(record):
+        (bundle.path / name).unlink(missing_ok=True)
     return changed
+
+
+def _names(record: ConversionRecord) -> set[str]:
+    return {part.file for part in record.files}
 
 
 def update_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:

@@ -16,6 +16,7 @@ SCHEMA_VERSION: Final = 1
 
 Target = Literal["tflite", "onnx", "openvino", "trt", "bioimageio"]
 Precision = Literal["fp32", "fp16", "int8", "bf16", "tf32"]
+CalibrationMethod = Literal["min-max", "entropy", "percentile"]
 EngineName = Literal["litert", "onnxruntime", "openvino", "tensorrt", "keras"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -126,6 +127,10 @@ class VerificationRecord(_Record):
     ----------
     engine, executed_precision
         What ran it, and in which precision it computed.
+    library
+        Name and version of what computed; null where nothing did.
+    frames
+        What both were shown: real patches of the training part, or simulated ones.
     verified
         Whether it kept every limit.
     reason
@@ -139,6 +144,8 @@ class VerificationRecord(_Record):
 
     engine: EngineName
     executed_precision: Precision
+    library: str | None = None
+    frames: Literal["real", "simulated"] = "real"
     verified: bool
     reason: str | None = None
     parity: ParityRecord | None = None
@@ -146,10 +153,33 @@ class VerificationRecord(_Record):
 
 
 class CalibrationRecord(_Record):
-    """The patches that an int8 conversion was calibrated on."""
+    """The patches that an int8 conversion was calibrated on.
+
+    Attributes
+    ----------
+    source
+        Where they come from, for a reader.
+    simulated
+        Whether they are of the simulated specimen, for want of real ones.
+    patches
+        Their number.
+    sha256
+        Of all of them, as float32, in order.
+    method
+        How ranges were taken of them, as `--calibration-method` names it.
+    """
 
     source: str
+    simulated: bool = False
     patches: int
+    sha256: Sha256
+    method: CalibrationMethod
+
+
+class FileRecord(_Record):
+    """A file of the bundle that belongs to another one, such as the weights of an OpenVINO model."""
+
+    file: InsidePath
     sha256: Sha256
 
 
@@ -162,10 +192,18 @@ class ConversionRecord(_Record):
         Its path inside the bundle.
     sha256
         Of the file.
+    companions
+        Files beside it that it cannot be opened without.
     target
         The format.
     stored_precision
         Of the weights, as found in the file.
+    remainder
+        Stored precision of what an int8 file leaves out of int8; null in others.
+    operators
+        How often each operator is in the file, for formats that can tell.
+    higher_precision
+        Layers that int8 leaves in the remainder's precision.
     verifications
         One an engine.
     tools
@@ -176,15 +214,76 @@ class ConversionRecord(_Record):
 
     file: InsidePath
     sha256: Sha256
+    companions: tuple[FileRecord, ...] = ()
     target: Target
     stored_precision: Precision
+    remainder: Literal["fp32", "fp16"] | None = None
+    operators: dict[str, int] = {}
+    higher_precision: tuple[str, ...] = ()
     verifications: tuple[VerificationRecord, ...] = ()
     tools: dict[str, str] = {}
     calibration: CalibrationRecord | None = None
 
+    @property
+    def files(self) -> tuple[FileRecord, ...]:
+        """The file that is opened, and then its companions."""
+        return (FileRecord(file=self.file, sha256=self.sha256), *self.companions)
+
     def verified_by(self, engine: EngineName) -> VerificationRecord | None:
         """Return the passed verification of an engine, or None."""
         return next((record for record in self.verifications if record.engine == engine and record.verified), None)
+
+
+class PlanRecord(_Record):
+    """A TensorRT engine that was built of one of the bundle's ONNX files; it lies in the user's cache.
+
+    The same record lies beside the engine, as JSON.
+
+    Attributes
+    ----------
+    key
+        Of the cache: a hash of everything below that decides whether the engine may be used.
+    onnx_file, onnx_sha256
+        What it was built of.
+    precision
+        Of its convolutions.
+    flavour, version
+        The library, TensorRT or TensorRT-RTX, with its whole version.
+    gpu, compute_capability
+        What it was built for: name and "8.7"; "portable" and null where it was built without a GPU.
+    batches
+        Smallest, usual and largest number of patches a call.
+    patch_side
+        Side of a patch in pixels.
+    flags
+        What the builder was told beside that, sorted.
+    sha256
+        Of the engine.
+    precision_evidence
+        What shows the precision: the parsed, strongly typed network before the build, or the
+        inspector of the built engine.
+    widened
+        Layers that the library computes in a higher precision than asked for, where it has none
+        in that precision.
+    verification
+        Of the engine on the machine that it is for.
+    """
+
+    key: Sha256
+    onnx_file: InsidePath
+    onnx_sha256: Sha256
+    precision: Precision
+    flavour: Literal["tensorrt", "tensorrt_rtx"]
+    version: str
+    gpu: str
+    compute_capability: str | None
+    batches: tuple[int, int, int]
+    patch_side: int
+    flags: tuple[str, ...] = ()
+    sha256: Sha256
+    precision_evidence: Literal["network", "inspector"]
+    widened: tuple[str, ...] = ()
+    verification: VerificationRecord
 
 
 class Manifest(_Record):
@@ -212,6 +311,8 @@ class Manifest(_Record):
         What was measured.
     conversions
         What was made of it.
+    plans
+        TensorRT engines that were built of its ONNX files.
     tools
         Versions of what trained it.
     """
@@ -229,4 +330,5 @@ class Manifest(_Record):
     best_epoch: int
     scores: tuple[ScoreRecord, ...] = ()
     conversions: tuple[ConversionRecord, ...] = ()
+    plans: tuple[PlanRecord, ...] = ()
     tools: dict[str, str] = {}

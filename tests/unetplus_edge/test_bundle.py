@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -13,7 +13,7 @@ from unetplus_edge.bundle import MANIFEST, Bundle, add_conversion, create_bundle
 from unetplus_edge.errors import BundleError, OutputError
 from unetplus_edge.files import sha256_of
 from unetplus_edge.imaging import Postprocessing
-from unetplus_edge.manifest import ConversionRecord, Manifest, TensorRecord
+from unetplus_edge.manifest import ConversionRecord, FileRecord, Manifest, TensorRecord
 from unetplus_edge.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -93,6 +93,58 @@ def test_a_newer_conversion_takes_the_place_of_the_earlier(tmp_path: Path, bundl
     assert opened == changed
     assert [opened.file_of(record).read_bytes() for record in opened.manifest.conversions] == [b"new"]
     assert [path.name for path in (bundle.path / "exports").iterdir()] == [name.removeprefix("exports/")]
+
+
+def _converted_pair(folder: Path, model: bytes, weights: bytes) -> tuple[Path, ConversionRecord]:
+    folder.mkdir()
+    files = [folder / "model.xml", folder / "model.bin"]
+    for file, content in zip(files, (model, weights), strict=True):
+        file.write_bytes(content)
+    return files[0], ConversionRecord(
+        file="exports/model.xml",
+        sha256=sha256_of(files[0]),
+        companions=(FileRecord(file="exports/model.bin", sha256=sha256_of(files[1])),),
+        target="openvino",
+        stored_precision="fp32",
+    )
+
+
+def test_the_companions_of_a_conversion_come_and_go_with_it(tmp_path: Path, bundle: Bundle) -> None:
+    changed = add_conversion(bundle, *_converted_pair(tmp_path / "a", b"model", b"weights"))
+    assert open_bundle(bundle.path) == changed
+    assert (bundle.path / "exports" / "model.bin").read_bytes() == b"weights"
+    changed = add_conversion(changed, *_converted_pair(tmp_path / "b", b"newer model", b"newer weights"))
+    assert open_bundle(bundle.path) == changed
+    assert (bundle.path / "exports" / "model.bin").read_bytes() == b"newer weights"
+    alone = changed.manifest.conversions[0].model_copy(update={"companions": ()})
+    add_conversion(changed, tmp_path / "b" / "model.xml", alone)
+    assert [path.name for path in (bundle.path / "exports").iterdir()] == ["model.xml"]
+
+
+def test_a_changed_companion_is_an_error_that_names_it(tmp_path: Path, bundle: Bundle) -> None:
+    add_conversion(bundle, *_converted_pair(tmp_path / "a", b"model", b"weights"))
+    (bundle.path / "exports" / "model.bin").write_bytes(b"weighty")
+    with pytest.raises(BundleError, match=r"model\.bin is not the file that the manifest was written for"):
+        open_bundle(bundle.path)
+
+
+def test_a_companion_that_is_not_the_one_of_the_record_is_refused(tmp_path: Path, bundle: Bundle) -> None:
+    file, record = _converted_pair(tmp_path / "a", b"model", b"weights")
+    file.with_suffix(".bin").write_bytes(b"others")
+    with pytest.raises(BundleError, match=r"model\.bin is not the file that its record was written for"):
+        add_conversion(bundle, file, record)
+    assert open_bundle(bundle.path) == bundle
+
+
+def test_int8_files_that_differ_in_their_remainder_stand_side_by_side(tmp_path: Path, bundle: Bundle) -> None:
+    remainders: tuple[Literal["fp32", "fp16"], ...] = ("fp32", "fp16")
+    for remainder in remainders:
+        file, record = _converted(tmp_path, remainder.encode(), "int8", f"exports/{remainder}.onnx")
+        bundle = add_conversion(bundle, file, record.model_copy(update={"remainder": remainder}))
+    for remainder in remainders:
+        found = bundle.conversion("tflite", "int8", remainder)
+        assert found is not None
+        assert bundle.file_of(found).read_bytes() == remainder.encode()
 
 
 @pytest.mark.parametrize("name", ["model.keras", MANIFEST, "exports/model.tflite"])

@@ -33,7 +33,7 @@ _CONVERSION = ConversionRecord(
     stored_precision="int8",
     verifications=(_REFUSED, _PASSED),
     tools={"tensorflow": "2.21.0"},
-    calibration=CalibrationRecord(source="training images", patches=100, sha256=_SHA),
+    calibration=CalibrationRecord(source="training images", patches=100, sha256=_SHA, method="entropy"),
 )
 _MANIFEST = Manifest(
     name="unet_b8",

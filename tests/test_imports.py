@@ -31,6 +31,9 @@ _HEAVY = [
     "ai_edge_litert",
     "tflite_runtime",
     "tensorrt",
+    "tensorrt_rtx",
+    "tensorrt_rtx_bindings",
+    "cuda",
     "pycuda",
 ]
 

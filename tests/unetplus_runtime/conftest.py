@@ -15,6 +15,7 @@ from unetplus_edge.files import sha256_of
 from unetplus_edge.imaging import Postprocessing, Preprocessing
 from unetplus_edge.manifest import ConversionRecord, Manifest, TensorRecord, VerificationRecord
 from unetplus_edge.training.recipe import Recipe
+from unetplus_export.conversion import Request
 from unetplus_export.tflite import convert_tflite
 from unetplus_runtime.engines import EngineInfo
 
@@ -80,7 +81,7 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tflite_file(make_bundle: BundleMaker, keras_file: Path) -> Path:
     """Its conversion in fp32, one patch a call."""
     path = keras_file.with_name("tiny.tflite")
-    convert_tflite(make_bundle(keras_file), path)
+    convert_tflite(Request(make_bundle(keras_file), "fp32", SIDE), path)
     return path
 
 

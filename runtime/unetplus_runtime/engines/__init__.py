@@ -14,12 +14,15 @@ from unetplus_edge.bundle import Bundle
 from unetplus_edge.errors import EngineError, InputError
 from unetplus_edge.zoo import find_bundle
 from unetplus_runtime.engines.base import Engine, EngineInfo
+from unetplus_runtime.engines.plan_cache import find_plan
 
 if TYPE_CHECKING:
     from unetplus_edge.manifest import EngineName, Precision, Target
 
     class _EngineClass(Protocol):
-        def __call__(self, path: Path, *, device: str, threads: int | None, execution: Precision | None) -> Engine: ...
+        def __call__(
+            self, path: Path, *, device: str = ..., threads: int | None, execution: Precision | None
+        ) -> Engine: ...
 
 
 __all__ = ["ENGINES", "ORDER", "Engine", "EngineInfo", "EngineKind", "open_engine"]
@@ -32,28 +35,42 @@ class EngineKind(NamedTuple):
     ----------
     location
         `module:Class`.
-    suffix
+    suffixes
         Of the files that it opens.
-    target
-        The conversion that it runs; None for the Keras model itself.
+    targets
+        The conversions that it runs; none where it runs the Keras model itself.
     """
 
     location: str
-    suffix: str
-    target: Target | None
+    suffixes: tuple[str, ...]
+    targets: tuple[Target, ...]
 
 
 ENGINES: dict[EngineName, EngineKind] = {
-    "litert": EngineKind("unetplus_runtime.engines.litert:LiteRTEngine", ".tflite", "tflite"),
-    "keras": EngineKind("unetplus_runtime.engines.keras:KerasEngine", ".keras", None),
+    "litert": EngineKind("unetplus_runtime.engines.litert:LiteRTEngine", (".tflite",), ("tflite",)),
+    "onnxruntime": EngineKind("unetplus_runtime.engines.onnxruntime:OnnxRuntimeEngine", (".onnx",), ("onnx",)),
+    "openvino": EngineKind("unetplus_runtime.engines.openvino:OpenVINOEngine", (".xml", ".onnx"), ("openvino", "onnx")),
+    "tensorrt": EngineKind("unetplus_runtime.engines.tensorrt:TensorRTEngine", (".plan",), ("trt",)),
+    "keras": EngineKind("unetplus_runtime.engines.keras:KerasEngine", (".keras",), ()),
 }
-"""Every engine by its name."""
+"""Every engine by its name. A file that several open is opened by the first, unless one is named."""
 
-ORDER: tuple[tuple[EngineName, Precision], ...] = (("litert", "fp32"), ("keras", "fp32"))
+ORDER: tuple[tuple[EngineName, Precision], ...] = (
+    ("tensorrt", "fp16"),
+    ("tensorrt", "int8"),
+    ("tensorrt", "fp32"),
+    ("openvino", "int8"),
+    ("litert", "int8"),
+    ("openvino", "fp32"),
+    ("onnxruntime", "fp32"),
+    ("litert", "fp32"),
+    ("keras", "fp32"),
+)
 """Engines with the precision that they execute, in the order in which `auto` tries them.
 
-LiteRT comes with every installation and opens at once; Keras needs a framework that takes seconds to
-import. A verified conversion that is not in this list is tried after those that are.
+A GPU goes before the CPU, and there fp16 before int8, which is not reliably faster on one. On the
+CPU the order is that of milliseconds a patch, as measured. A verified conversion that is not in this
+list is tried after those that are.
 """
 
 
@@ -71,7 +88,7 @@ class _Candidate(NamedTuple):
 def open_engine(
     bundle_or_file: Bundle | Path | str,
     engine: EngineName | Literal["auto"] = "auto",
-    device: str = "cpu",
+    device: str | None = None,
     threads: int | None = None,
     execution: Precision | None = None,
 ) -> Engine:
@@ -88,7 +105,7 @@ def open_engine(
         here; `info.passed_over` says why not the ones before it. An engine by name is that engine
         or an error. For a single file "auto" is the engine of its suffix.
     device
-        What to compute on, "cpu" by default.
+        What to compute on; None takes the engine's own: "cuda" for tensorrt, "cpu" for all others.
     threads
         Threads to compute with; None takes every core that the process may use.
     execution
@@ -108,10 +125,10 @@ def open_engine(
         If there is no such bundle, or it is damaged.
     """
     if engine != "auto" and engine not in ENGINES:
-        raise InputError(f"{engine} is no engine; use auto, {' or '.join(ENGINES)}")
+        raise InputError(f"{engine} is no engine; use one of auto, {', '.join(ENGINES)}")
     if isinstance(bundle_or_file, Bundle):
         candidates, refused = _bundle_candidates(bundle_or_file, engine, execution)
-    elif Path(bundle_or_file).suffix in {kind.suffix for kind in ENGINES.values()}:
+    elif Path(bundle_or_file).suffix in {suffix for kind in ENGINES.values() for suffix in kind.suffixes}:
         candidates, refused = [_file_candidate(Path(bundle_or_file), engine, execution)], []
     else:
         return open_engine(find_bundle(bundle_or_file), engine, device, threads, execution)
@@ -128,13 +145,14 @@ def open_engine(
     raise EngineError(reasons if engine != "auto" else f"no engine opens here: {reasons}")
 
 
-def _open(candidate: _Candidate, device: str, threads: int | None) -> Engine:
+def _open(candidate: _Candidate, device: str | None, threads: int | None) -> Engine:
     module, _, name = ENGINES[candidate.engine].location.partition(":")
     engine_class: _EngineClass = getattr(import_module(module), name)
-    return engine_class(candidate.file, device=device, threads=threads, execution=candidate.execution)
+    chosen = {} if device is None else {"device": device}
+    return engine_class(candidate.file, threads=threads, execution=candidate.execution, **chosen)
 
 
-def _try_to_open(candidate: _Candidate, device: str, threads: int | None) -> Engine | EngineError:
+def _try_to_open(candidate: _Candidate, device: str | None, threads: int | None) -> Engine | EngineError:
     try:
         return _open(candidate, device, threads)
     except EngineError as error:
@@ -144,10 +162,12 @@ def _try_to_open(candidate: _Candidate, device: str, threads: int | None) -> Eng
 def _file_candidate(path: Path, engine: EngineName | Literal["auto"], execution: Precision | None) -> _Candidate:
     if not path.is_file():
         raise EngineError(f"{path} is no file; name a bundle, or a file that is there")
-    name = next(name for name, kind in ENGINES.items() if kind.suffix == path.suffix)
-    if engine not in ("auto", name):
-        raise EngineError(f"{engine} runs no {path.suffix} files; leave the engine out, or ask for {name}")
-    return _Candidate(name, path, execution)
+    names = [name for name, kind in ENGINES.items() if path.suffix in kind.suffixes]
+    if engine not in ("auto", *names):
+        raise EngineError(
+            f"{engine} runs no {path.suffix} files; leave the engine out, or ask for {' or '.join(names)}"
+        )
+    return _Candidate(names[0] if engine == "auto" else engine, path, execution)
 
 
 def _bundle_candidates(
@@ -161,20 +181,27 @@ def _bundle_candidates(
         found, reason = _verified(bundle, name, execution)
         candidates += found
         if not found:
-            rank = min((rank for rank, (ranked, _) in enumerate(ORDER) if ranked == name), default=len(ORDER))
-            refused.append((rank, f"{name}: {reason}"))
+            # What was never converted is not passed over: it is told only where nothing opens.
+            targets = {record.target for record in bundle.manifest.conversions}
+            there = bundle.manifest.plans if name == "tensorrt" else targets & {*ENGINES[name].targets}
+            ranks = (rank for rank, (ranked, _) in enumerate(ORDER) if ranked == name and there)
+            refused.append((min(ranks, default=len(ORDER)), f"{name}: {reason}"))
     return sorted(candidates, key=lambda candidate: candidate.rank), refused
 
 
 def _verified(bundle: Bundle, name: EngineName, execution: Precision | None) -> tuple[list[_Candidate], str]:
     """Return what an engine may run of a bundle, or why there is nothing."""
-    target = ENGINES[name].target
-    if target is None:
+    if name == "tensorrt":
+        return _verified_plans(bundle, execution)
+    targets = ENGINES[name].targets
+    if not targets:
         # The Keras model is what the others are verified against.
         return [_Candidate(name, bundle.keras_path, execution or "fp32")], ""
-    conversions = [record for record in bundle.manifest.conversions if record.target == target]
+    # An engine's own format before one that it merely reads.
+    conversions = [record for target in targets for record in bundle.manifest.conversions if record.target == target]
     if not conversions:
-        return [], f"{bundle.path} holds no {target} conversion; run: unetplus-export {bundle.path} --target {target}"
+        convert = f"unetplus-export {bundle.path} --target {targets[0]}"
+        return [], f"{bundle.path} holds no {targets[0]} conversion; run: {convert}"
     verify = f"run: unetplus-export verify {bundle.path}"
     candidates: list[_Candidate] = []
     reasons: list[str] = []
@@ -189,4 +216,32 @@ def _verified(bundle: Bundle, name: EngineName, execution: Precision | None) -> 
             reasons.append(f"{record.file} is not verified ({failed.reason}); {verify}")
         else:
             reasons.append(f"{record.file} was never verified with {name}; {verify}")
+    # Of files that are computed alike, first those that are not widened for it.
+    stored = {bundle.file_of(record): record.stored_precision for record in conversions}
+    candidates.sort(key=lambda candidate: stored[candidate.file] != candidate.execution)
+    return candidates, "; ".join(reasons)
+
+
+def _verified_plans(bundle: Bundle, execution: Precision | None) -> tuple[list[_Candidate], str]:
+    """Return the TensorRT engines of a bundle that are in this machine's cache and verified, or why there is none."""
+    build = f"run: unetplus-export {bundle.path} --target trt"
+    if not bundle.manifest.plans:
+        return [], f"{bundle.path} has no TensorRT engine; {build}"
+    candidates: list[_Candidate] = []
+    reasons: list[str] = []
+    for plan in bundle.manifest.plans:
+        found = find_plan(plan.key)
+        if found is None:
+            reasons.append(f"its {plan.precision} engine for {plan.gpu} is not in this machine's cache; {build}")
+            continue
+        path, record = found
+        computes = record.verification.executed_precision
+        if not record.verification.verified:
+            reasons.append(
+                f"{path} is not verified ({record.verification.reason}); run: unetplus-export verify {bundle.path}"
+            )
+        elif execution not in (None, computes):
+            reasons.append(f"{path} computes in {computes}, not in {execution}")
+        else:
+            candidates.append(_Candidate("tensorrt", path, computes))
     return candidates, "; ".join(reasons)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -96,6 +96,43 @@ class Engine(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
+
+
+class OpenNetwork:
+    """The part of an engine that is the same for all: a network that is held until it is closed.
+
+    Attributes
+    ----------
+    info
+        As in `Engine`.
+    """
+
+    info: EngineInfo
+    _held: Any = None
+
+    def _network(self) -> Any:
+        """Return what the library made of the file.
+
+        Raises
+        ------
+        EngineError
+            If the engine is closed.
+        """
+        if self._held is None:
+            raise EngineError(f"{self.info.file} is closed; open the engine again")
+        return self._held
+
+    def close(self) -> None:
+        """Free the network and its memory."""
+        self._held = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class AnswerBuffer:

@@ -8,6 +8,7 @@ from unetplus_edge.errors import EngineError
 from unetplus_runtime.engines.base import (
     AnswerBuffer,
     EngineInfo,
+    OpenNetwork,
     missing,
     require_option,
     require_patches,
@@ -16,8 +17,6 @@ from unetplus_runtime.engines.base import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
     import numpy as np
     from numpy.typing import NDArray
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 _LARGEST_BATCH = 8
 
 
-class KerasEngine:
+class KerasEngine(OpenNetwork):
     """A `.keras` network, in batches of at most 8 patches, computed in fp32.
 
     Parameters
@@ -63,7 +62,7 @@ class KerasEngine:
         with self._device(device):
             model = _load(path)
         side = _side(model, path)
-        self._model: Any = model
+        self._held = model
         self._answers = AnswerBuffer(side)
         self.info = EngineInfo(
             engine="keras",
@@ -92,26 +91,13 @@ class KerasEngine:
             float32 in [0, 1], same shape. The array is reused by the next call.
         """
         require_patches(patches, self.info.patch_side)
-        if self._model is None:
-            raise EngineError(f"{self.info.file} is closed; open the engine again")
+        model = self._network()
         answers = self._answers.first(len(patches))
         with self._device(self.info.device):
             for start in range(0, len(patches), _LARGEST_BATCH):
                 batch = slice(start, start + _LARGEST_BATCH)
-                answers[batch] = self._model.predict_on_batch(patches[batch])
+                answers[batch] = model.predict_on_batch(patches[batch])
         return answers
-
-    def close(self) -> None:
-        """Free the network and its memory."""
-        self._model = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _set_threads(backend: str, threads: int | None) -> int:

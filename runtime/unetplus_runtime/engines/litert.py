@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from unetplus_edge.errors import EngineError
 from unetplus_runtime.engines.base import (
     AnswerBuffer,
     EngineInfo,
+    OpenNetwork,
     missing,
     require_option,
     require_patches,
@@ -20,10 +22,7 @@ from unetplus_runtime.engines.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
     from numpy.typing import NDArray
 
@@ -32,15 +31,43 @@ if TYPE_CHECKING:
 # The second is what boards have that LiteRT has no wheel for.
 _LIBRARIES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+_KERNEL = 1  # where all of them have it among their inputs
+_PRECISIONS: dict[str, Precision] = {"int8": "int8", "uint8": "int8", "float16": "fp16"}
 
-class LiteRTEngine:
-    """A `.tflite` network, one patch a call of the interpreter.
+
+class _End(NamedTuple):
+    """Input or output of the network: its tensor, and how whole numbers in it stand for values."""
+
+    tensor: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    zero: int
+
+    def stored(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """Return values as the tensor holds them."""
+        if self.dtype == np.float32:
+            return values
+        limits = np.iinfo(self.dtype)
+        whole: NDArray[Any] = np.clip(np.rint(values / self.scale) + self.zero, limits.min, limits.max)
+        return whole.astype(self.dtype)
+
+    def meant(self, content: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the values that the tensor's content stands for, float32."""
+        if self.dtype == np.float32:
+            return content
+        return (content.astype(np.float32) - np.float32(self.zero)) * np.float32(self.scale)
+
+
+class LiteRTEngine(OpenNetwork):
+    """A `.tflite` network, as many patches a call of the interpreter as the file is for.
 
     Parameters
     ----------
     path
-        A TFLite file with one float32 input and one float32 output, both of shape
-        (1, side, side, 1) or (any number, side, side, 1).
+        A TFLite file with one input and one output, both of shape (n, side, side, 1), n any number
+        or a fixed one; float32, or 8-bit integers that stand for such values.
     device
         "cpu", the only one.
     threads
@@ -64,7 +91,7 @@ class LiteRTEngine:
         library, interpreter_class = _library()
         try:
             interpreter = interpreter_class(model_path=str(path), num_threads=threads)
-            stored = _stored_precision(interpreter.get_tensor_details())
+            stored, executed = _precisions(interpreter)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
@@ -72,11 +99,10 @@ class LiteRTEngine:
                 f"{path} is no TFLite network that {library} {version(library)} runs ({reason}); convert it again: "
                 "unetplus-export BUNDLE --target tflite"
             ) from error
-        # Weights stored as float16 are widened before use; 8-bit ones are multiplied as they are.
-        executed: Precision = "int8" if stored == "int8" else "fp32"
         require_option("litert", "precision", execution, executed)
-        self._input, self._output, side = _ends(interpreter, path)
-        self._interpreter: Any = interpreter
+        self._input, self._output = _ends(interpreter, path)
+        batch, side = self._input.shape[:2]
+        self._held = interpreter
         self._answers = AnswerBuffer(side)
         self.info = EngineInfo(
             engine="litert",
@@ -87,7 +113,7 @@ class LiteRTEngine:
             executed_precision=executed,
             device=device,
             threads=threads,
-            batch=1,
+            batch=batch,
             patch_side=side,
         )
 
@@ -105,29 +131,17 @@ class LiteRTEngine:
             float32 in [0, 1], same shape. The array is reused by the next call.
         """
         require_patches(patches, self.info.patch_side)
-        interpreter = self._interpreter
-        if interpreter is None:
-            raise EngineError(f"{self.info.file} is closed; open the engine again")
+        interpreter = self._network()
         answers = self._answers.first(len(patches))
-        for patch, answer in zip(patches, answers, strict=True):
+        batch = self._input.shape[0]
+        for start in range(0, len(patches), batch):
+            some = patches[start : start + batch]
             # tensor() gives a function, and that a view of the interpreter's own memory, which may
             # not be held while it runs.
-            interpreter.tensor(self._input)()[0] = patch
+            interpreter.tensor(self._input.tensor)()[: len(some)] = self._input.stored(some)
             interpreter.invoke()
-            answer[:] = interpreter.tensor(self._output)()[0]
+            answers[start : start + batch] = self._output.meant(interpreter.tensor(self._output.tensor)()[: len(some)])
         return answers
-
-    def close(self) -> None:
-        """Free the network and its memory."""
-        self._interpreter = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _library() -> tuple[str, Any]:
@@ -140,23 +154,50 @@ def _library() -> tuple[str, Any]:
     raise missing("litert", "unetplus-edge", ModuleNotFoundError())
 
 
-def _stored_precision(tensors: Iterable[dict[str, Any]]) -> Precision:
-    dtypes = {np.dtype(tensor["dtype"]) for tensor in tensors}
-    if np.dtype(np.int8) in dtypes:
-        return "int8"
-    return "fp16" if np.dtype(np.float16) in dtypes else "fp32"
+def _precisions(interpreter: Any) -> tuple[Precision, Precision]:
+    """Return how most of the convolutions' weights are stored, and what they are multiplied in."""
+    dtypes = {tensor["index"]: np.dtype(tensor["dtype"]) for tensor in interpreter.get_tensor_details()}
+    sizes = {tensor["index"]: int(np.prod(tensor["shape"])) for tensor in interpreter.get_tensor_details()}
+    # No public function lists operators.
+    operators = interpreter._get_ops_details()  # noqa: SLF001
+    # Weights stored as float16 are widened before use; 8-bit ones are multiplied as they are.
+    widened = {
+        operator["outputs"][0]: operator["inputs"][0] for operator in operators if operator["op_name"] == "DEQUANTIZE"
+    }
+    stored: Counter[Precision] = Counter()
+    executed: Counter[Precision] = Counter()
+    for operator in operators:
+        if operator["op_name"] in _CONVOLUTIONS:
+            kernel = operator["inputs"][_KERNEL]
+            size = sizes[kernel]
+            stored[_PRECISIONS.get(dtypes[widened.get(kernel, kernel)].name, "fp32")] += size
+            executed[_PRECISIONS.get(dtypes[kernel].name, "fp32")] += size
+    most = [counts.most_common(1)[0][0] if counts else "fp32" for counts in (stored, executed)]
+    return most[0], most[1]
 
 
-def _ends(interpreter: Any, path: Path) -> tuple[int, int, int]:
-    """Return the indices of input and output tensor, and the side of a patch."""
+def _ends(interpreter: Any, path: Path) -> tuple[_End, _End]:
+    """Return input and output."""
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    found = [(np.dtype(end["dtype"]).name, tuple(end["shape"].tolist())) for end in (*inputs, *outputs)]
     # A file for any number of patches reports 1 until it is resized.
-    side = found[0][1][1] if found[0][1][1:] else 0
-    if len(inputs) != 1 or len(outputs) != 1 or set(found) != {("float32", (1, side, side, 1))}:
-        ends = "; ".join(f"{dtype} {shape}" for dtype, shape in found)
+    found = [
+        _End(end["index"], tuple(end["shape"].tolist()), np.dtype(end["dtype"]), *end["quantization"])
+        for end in (*inputs, *outputs)
+    ]
+    shape = found[0].shape
+    if (
+        (len(inputs), len(outputs)) != (1, 1)
+        or len(shape) != 4
+        or shape[1:] != (shape[1], shape[1], 1)
+        or any(end.shape != shape or not _is_understood(end) for end in found)
+    ):
+        ends = "; ".join(f"{end.dtype} {end.shape}" for end in found)
         raise EngineError(
-            f"{path} has inputs and outputs {ends}, where one float32 patch of shape (1, side, side, 1) should go in "
-            "and one come out; convert it again: unetplus-export BUNDLE --target tflite"
+            f"{path} has inputs and outputs {ends}, where float32 patches of shape (n, side, side, 1), or 8-bit "
+            "integers with a scale, should go in and come out; convert it again: unetplus-export BUNDLE --target tflite"
         )
-    return inputs[0]["index"], outputs[0]["index"], side
+    return found[0], found[1]
+
+
+def _is_understood(end: _End) -> bool:
+    return end.dtype == np.float32 or (end.dtype in (np.int8, np.uint8) and end.scale > 0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 from unetplus_edge.errors import EngineError, InputError
+from unetplus_export.calibration import Calibration
+from unetplus_export.conversion import Request
+from unetplus_export.tflite import convert_tflite
 from unetplus_runtime.engines.litert import LiteRTEngine
 
 if TYPE_CHECKING:
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from unetplus_edge.bundle import Bundle
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,7 @@ def convert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return make
 
 
-def quantised(keras_file: Path, destination: Path, precision: str) -> Path:
+def quantised(keras_file: Path, destination: Path, precision: str, ends: str = "float32") -> Path:
     import keras
     import tensorflow
 
@@ -51,8 +57,18 @@ def quantised(keras_file: Path, destination: Path, precision: str) -> Path:
         rng = np.random.default_rng(0)
         converter.representative_dataset = lambda: ([rng.random((1, 64, 64, 1), np.float32)] for _ in range(3))
         converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tensorflow.dtypes.as_dtype(ends)
     destination.write_bytes(converter.convert())
     return destination
+
+
+@pytest.fixture(scope="module")
+def int8_file(keras_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny network in int8, float32 at its ends."""
+    with warnings.catch_warnings():
+        # TensorFlow's converter means statistics of an older way of quantising.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected", UserWarning)
+        return quantised(keras_file, tmp_path_factory.mktemp("int8") / "net.tflite", "int8")
 
 
 def test_the_engine_says_what_it_opened(tflite_file: Path) -> None:
@@ -109,6 +125,14 @@ def test_a_file_for_one_patch_and_a_file_for_any_number_both_open(convert: Calla
             np.testing.assert_allclose(engine.infer(ramp), 1 - ramp, atol=1e-6)
 
 
+def test_a_file_for_several_patches_a_call_takes_any_number(convert: Callable[..., Path]) -> None:
+    ramp = np.linspace(0, 1, 7 * 32 * 32, dtype=np.float32).reshape(7, 32, 32, 1)
+    with LiteRTEngine(convert(lambda x: 1.0 - x, (4, 32, 32, 1))) as engine:
+        assert engine.info.batch == 4
+        for count in (7, 4, 3, 0):
+            np.testing.assert_allclose(engine.infer(ramp[:count]), 1 - ramp[:count], atol=1e-6)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a network" * 100], ids=["empty", "text"])
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "net.tflite"
@@ -126,7 +150,6 @@ def test_a_cut_off_network_is_refused(tmp_path: Path, tflite_file: Path) -> None
 
 def test_networks_of_other_shapes_are_refused(convert: Callable[..., Path]) -> None:
     odd = {
-        "four at a time": convert(lambda x: 1.0 - x, (4, 32, 32, 1)),
         "not square": convert(lambda x: 1.0 - x, (1, 32, 48, 1)),
         "two channels": convert(lambda x: 1.0 - x, (1, 32, 32, 2)),
         "flat": convert(lambda x: 1.0 - x, (32,)),
@@ -136,23 +159,50 @@ def test_networks_of_other_shapes_are_refused(convert: Callable[..., Path]) -> N
         "integers": convert(lambda x: 1 - x, (1, 32, 32, 1), dtype="int32"),
     }
     for name, path in odd.items():
-        with pytest.raises(EngineError, match="where one float32 patch"):
+        with pytest.raises(EngineError, match="where float32 patches of shape"):
             LiteRTEngine(path)
         assert name
 
 
-# TensorFlow's converter means statistics of an older way of quantising.
-@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs were expected:UserWarning")
-def test_precision_is_read_from_the_file(keras_file: Path, tmp_path: Path, patches: NDArray[np.float32]) -> None:
+def test_precision_is_read_from_the_file(
+    keras_file: Path, int8_file: Path, tmp_path: Path, patches: NDArray[np.float32]
+) -> None:
     with LiteRTEngine(quantised(keras_file, tmp_path / "half.tflite", "fp16")) as engine:
         # LiteRT widens them: the file is smaller, the arithmetic the same.
         assert (engine.info.stored_precision, engine.info.executed_precision) == ("fp16", "fp32")
-    path = quantised(keras_file, tmp_path / "integers.tflite", "int8")
-    with LiteRTEngine(path, execution="int8") as engine:
+    with LiteRTEngine(int8_file, execution="int8") as engine:
         assert (engine.info.stored_precision, engine.info.executed_precision) == ("int8", "int8")
         assert len(np.unique(engine.infer(patches))) <= 256
     with pytest.raises(EngineError, match="litert has precision int8 here, not fp32"):
-        LiteRTEngine(path, execution="fp32")
+        LiteRTEngine(int8_file, execution="fp32")
+
+
+# TensorFlow's converter means statistics of an older way of quantising.
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs were expected:UserWarning")
+@pytest.mark.parametrize("ends", ["int8", "uint8"])
+def test_whole_numbers_at_the_ends_are_values_to_the_caller(
+    keras_file: Path, int8_file: Path, tmp_path: Path, patches: NDArray[np.float32], ends: str
+) -> None:
+    with LiteRTEngine(int8_file) as engine:
+        expected = engine.infer(patches).copy()
+    with LiteRTEngine(quantised(keras_file, tmp_path / "whole.tflite", "int8", ends)) as engine:
+        assert (engine.info.stored_precision, engine.info.executed_precision) == ("int8", "int8")
+        found = engine.infer(patches)
+    assert found.dtype == np.float32
+    # One step of the sigmoid's output: the interpreter rounds halves in another way.
+    np.testing.assert_allclose(found, expected, atol=1 / 256 + 1e-6)
+    assert (found == expected).mean() > 0.99
+
+
+def test_precision_is_that_of_most_of_the_weights(bundle: Bundle, tmp_path: Path, patches: NDArray[np.float32]) -> None:
+    kept = ("c1_1_conv", "c1_2_conv", "c2_1_conv", "d1_1_conv", "d1_2_conv", "d2_1_conv", "u2_a_conv", "u2_b_conv")
+    calibration = Calibration(np.random.default_rng(0).random((8, 64, 64, 1), np.float32), "", False, "0" * 64)
+    for keep, expected in (((), "int8"), (kept, "fp32")):
+        path = tmp_path / f"{expected}.tflite"
+        convert_tflite(Request(bundle, "int8", patch_side=64, calibration=calibration, keep=keep), path)
+        with LiteRTEngine(path) as engine:
+            assert (engine.info.stored_precision, engine.info.executed_precision) == (expected, expected)
+            assert engine.infer(patches).std() > 0.001
 
 
 def test_another_device_is_refused(tflite_file: Path) -> None:

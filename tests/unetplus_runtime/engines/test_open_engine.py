@@ -29,6 +29,21 @@ def test_every_engine_in_the_order_is_in_the_table() -> None:
     assert {name for name, _ in ORDER} <= set(ENGINES)
 
 
+def test_what_was_never_converted_is_not_passed_over(bundle: Bundle) -> None:
+    assert ORDER.index(("openvino", "int8")) < ORDER.index(("litert", "fp32"))
+    with open_engine(bundle) as engine:
+        assert engine.info.passed_over == ()
+
+
+def test_a_file_that_several_engines_read_is_opened_by_the_one_that_is_named(tmp_path: Path) -> None:
+    readers = [name for name, kind in ENGINES.items() if ".onnx" in kind.suffixes]
+    assert readers == ["onnxruntime", "openvino"]
+    file = tmp_path / "net.onnx"
+    file.write_bytes(b"no network")
+    with pytest.raises(EngineError, match=r"litert runs no \.onnx files; .* ask for onnxruntime or openvino"):
+        open_engine(file, "litert")
+
+
 def test_auto_takes_the_first_verified_engine(bundle: Bundle) -> None:
     with open_engine(bundle) as engine:
         assert (engine.info.engine, engine.info.executed_precision) == ("litert", "fp32")
@@ -68,8 +83,13 @@ def test_auto_passes_over_what_does_not_open_and_says_so(
 def test_if_none_opens_every_reason_is_told(make_bundle: MakeBundle, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_bytes(b"neither")
-    with pytest.raises(EngineError, match=r"no engine opens here: litert: .* holds no tflite conversion; .*keras: "):
+    with pytest.raises(EngineError, match="no engine opens here: ") as raised:
         open_engine(make_bundle(broken))
+    told = str(raised.value)
+    assert "keras: " in told
+    assert "litert: " in told
+    for target in ("tflite", "onnx", "openvino"):
+        assert f"holds no {target} conversion; run: unetplus-export" in told
 
 
 @pytest.mark.parametrize("name", ["litert", "keras"])
@@ -133,7 +153,7 @@ def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_engine_is_refused(bundle: Bundle) -> None:
     name: Any = "abacus"
-    with pytest.raises(InputError, match="abacus is no engine; use auto, litert or keras"):
+    with pytest.raises(InputError, match="abacus is no engine; use one of auto, litert, onnxruntime, openvino, tensorrt, keras"):
         open_engine(bundle, name)
 
 
@@ -146,3 +166,16 @@ libraries = {"ai_edge_litert", "tflite_runtime", "keras", "tensorflow", "onnxrun
 print(sorted(libraries & set(sys.modules)))
 """
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_of_files_that_are_computed_alike_the_one_that_is_stored_so_is_taken(
+    make_bundle: MakeBundle, keras_file: Path, tflite_file: Path
+) -> None:
+    bundle = make_bundle(keras_file, tflite_file)
+    (plain,) = bundle.manifest.conversions
+    half = bundle.path / "exports" / "half.tflite"
+    half.write_bytes(tflite_file.read_bytes())
+    widened = plain.model_copy(update={"file": "exports/half.tflite", "stored_precision": "fp16"})
+    bundle = update_manifest(bundle, bundle.manifest.model_copy(update={"conversions": (widened, plain)}))
+    with open_engine(bundle, "litert") as engine:
+        assert engine.info.file.name == "tiny.tflite"

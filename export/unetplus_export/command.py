@@ -2,72 +2,262 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 from rich.console import Console
-from rich.table import Table
 
-from unetplus_edge.bundle import add_conversion, open_bundle
-from unetplus_edge.commands import Command
+from unetplus_edge import __version__
+from unetplus_edge.bundle import open_bundle
+from unetplus_edge.commands import Group
 from unetplus_edge.errors import ConversionError, OutputError
-from unetplus_edge.files import sha256_of
-from unetplus_edge.manifest import ConversionRecord
+from unetplus_edge.manifest import CalibrationMethod, Precision, Target
 from unetplus_edge.zoo import DEFAULT, find_bundle
-from unetplus_export.tflite import convert_tflite
-from unetplus_export.verify import simulated_patches, training_patches, verify
+from unetplus_export.calibration import calibration_patches
+from unetplus_export.doctor import doctor_report, render
+from unetplus_export.exporter import Exporter, Options, Outcome
+from unetplus_export.material import has_real_images, real_material, simulated_material
+from unetplus_export.plans import make_plan
+from unetplus_export.stages import shown_stages
+from unetplus_export.tables import outcome_table
+from unetplus_export.targets import TARGETS
+from unetplus_export.trt import BuildOptions
+from unetplus_export.verify import MAX_DROP, Verifier
+from unetplus_export.verify_again import verify_again
 from unetplus_runtime.engines import open_engine
-from unetplus_runtime.progress import progress_bar
+from unetplus_runtime.engines.tensorrt_flavour import FlavourName, HardwareLevel
 
 if TYPE_CHECKING:
     from unetplus_edge.bundle import Bundle
+    from unetplus_edge.manifest import Manifest
+    from unetplus_export.calibration import Calibration
+    from unetplus_export.stages import Stages
 
-LIMIT_FAILED = 5
-"""Exit code where a conversion does not keep its limit."""
+IMPOSSIBLE_HERE, UNVERIFIABLE_HERE, LIMIT_FAILED = 3, 4, 5
+"""Exit codes: some targets cannot be made here; something made cannot be run here; a limit is not kept."""
+
+_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+PRECISIONS_OF: dict[Target, tuple[Precision, ...]] = {
+    **{target: kind.precisions for target, kind in TARGETS.items()},
+    "trt": _PRECISIONS,
+}
+"""What each target can be asked for."""
+
+_CODES = {"verified": 0, "impossible": IMPOSSIBLE_HERE, "unverified": UNVERIFIABLE_HERE, "failed": LIMIT_FAILED}
+_WORDS = {"impossible": "not made", "unverified": "not verified", "failed": "error"}
 
 
-@click.command(cls=Command, epilog="Example: unetplus-export run/bundle --target tflite")
-@click.argument("bundle", default=DEFAULT)
-@click.option("--target", type=click.Choice(["tflite"]), default="tflite", show_default=True, help="Format to write.")
-@click.option("--precision", type=click.Choice(["fp32"]), default="fp32", show_default=True, help="Of the weights.")
-@click.option("--json", "as_json", is_flag=True, help="Print what the manifest says of the conversion.")
-@click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
-@click.pass_context
-def main(context: click.Context, bundle: str, target: str, precision: str, as_json: bool, quiet: bool) -> None:
-    """Convert the Keras model of BUNDLE and add the file to it, if it still segments.
+class _ConvertByDefault(Group):
+    """`unetplus-export BUNDLE` is `unetplus-export convert BUNDLE`; a folder named like a command is ./NAME."""
 
-    BUNDLE is a folder, or a name in the zoo, which is copied into the working folder first. The
-    conversion is compared with the Keras model on training images, or on simulated frames where
-    UNETPLUS_DATA is not set.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "--version")):
+            args = ["convert", *args]
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the options of the default command too."""
+        convert = self.commands["convert"]
+        with formatter.section("Options"):
+            formatter.write_dl([row for option in convert.get_params(ctx) if (row := option.get_help_record(ctx))])
+        self.format_commands(ctx, formatter)
+
+
+@click.group(
+    cls=_ConvertByDefault,
+    options_metavar="[BUNDLE] [OPTIONS]",
+    subcommand_metavar="| verify [BUNDLE] | doctor",
+    epilog="Example: unetplus-export run/bundle --target openvino --precision int8",
+)
+@click.version_option(__version__, package_name="unetplus-edge")
+def main() -> None:
+    """Convert the Keras model of BUNDLE and add the files to it, if they still segment.
+
+    BUNDLE is a folder, or a name in the zoo, which is copied into the working folder first. Every
+    conversion is compared with the Keras model, patch by patch and by its scores on the validation
+    images: those of the data set in UNETPLUS_DATA, or simulated frames where that is not set.
+
+    Exit codes: 0 everything was made and verified; 3 some of it cannot be made here; 4 something
+    was made that cannot be run here; 5 something does not keep its limits, and was not added.
     """
+
+
+_bundle = click.argument("bundle", default=DEFAULT)
+_max_drop = click.option(
+    "--max-drop",
+    type=click.FloatRange(min=0, max=1),
+    default=MAX_DROP,
+    show_default=True,
+    help="By how much int8 may lower average IOU and Kaggle score.",
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+_quiet = click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
+
+
+@main.command(hidden=True)
+@_bundle
+@click.option(
+    "--target", type=click.Choice([*get_args(Target), "all"]), default="all", show_default=True, help="Format to write."
+)
+@click.option(
+    "--precision", type=click.Choice([*_PRECISIONS, "all"]), default="fp32", show_default=True, help="Of the weights."
+)
+@click.option("--batch", type=click.IntRange(min=1), help="Patches a call.  [default: any number where possible, or 1]")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Folder of images to take int8 ranges of.  [default: the data set's training part]",
+)
+@click.option("--calibration-patches", "count", type=click.IntRange(min=1), default=300, show_default=True)
+@click.option(
+    "--calibration-method",
+    "method",
+    type=click.Choice(get_args(CalibrationMethod)),
+    help="How int8 ranges are taken.  [default: the one that lowers the scores least]",
+)
+@click.option(
+    "--trt-flavour",
+    "flavour",
+    type=click.Choice(get_args(FlavourName)),
+    help="Library that builds TensorRT engines.  [default: what is installed]",
+)
+@click.option("--trt-batches", "batches", type=(int, int, int), help="Smallest, usual and largest batch of an engine.")
+@click.option("--trt-workspace", "workspace", type=click.IntRange(min=1), help="Memory of a TensorRT layer, in MiB.")
+@click.option("--trt-version-compatible", "version_compatible", is_flag=True, help="Later versions run the engine too.")
+@click.option("--trt-hardware", "hardware", type=click.Choice(get_args(HardwareLevel)), help="Other GPUs run it too.")
+@click.option("--integer-ends", is_flag=True, help="Input and output of int8 TFLite are int8 too.")
+@_max_drop
+@_as_json
+@_quiet
+@click.pass_context
+def convert(
+    context: click.Context,
+    bundle: str,
+    target: Target | Literal["all"],
+    precision: Precision | Literal["all"],
+    batch: int | None,
+    calibration: Path | None,
+    count: int,
+    method: CalibrationMethod | None,
+    flavour: FlavourName | None,
+    batches: tuple[int, int, int] | None,
+    workspace: int | None,
+    version_compatible: bool,
+    hardware: HardwareLevel | None,
+    integer_ends: bool,
+    max_drop: float,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Convert the Keras model of BUNDLE."""
+    _use_tensorflow()
+    opened = _own(bundle)
+    manifest = opened.manifest
+    options = Options(manifest.recipe.patch_side, batch, integer_ends, method)
+    with ExitStack() as opens, shown_stages(quiet=quiet) as stages:
+        exporter = Exporter(
+            opened,
+            options,
+            cache(lambda: _verifier(opened, max_drop, stages, opens)),
+            cache(lambda: _calibration(manifest, calibration, count)),
+            stages,
+        )
+        build = BuildOptions(
+            flavour,
+            batches=batches or ((batch,) * 3 if batch else None),
+            workspace_mib=workspace,
+            version_compatible=version_compatible,
+            hardware=hardware,
+        )
+        outcomes = [
+            make_plan(exporter, each, build, stages) if one == "trt" else exporter.make(one, each)
+            for one, each in _asked(target, precision)
+        ]
+    if as_json:
+        click.echo(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
+    elif not quiet:
+        Console().print(outcome_table(manifest.name, outcomes))
+    _leave(context, outcomes, explicit=target != "all")
+
+
+@main.command()
+@_bundle
+@_max_drop
+@_as_json
+@_quiet
+@click.pass_context
+def verify(context: click.Context, bundle: str, max_drop: float, as_json: bool, quiet: bool) -> None:
+    """Try every conversion in BUNDLE again, on this machine, and write the verdicts into its manifest.
+
+    Exit codes: 0 all keep their limits; 4 something cannot be run here; 5 something does not keep
+    its limits.
+    """
+    _use_tensorflow()
+    opened = _own(bundle)
+    with ExitStack() as opens, shown_stages(quiet=quiet) as stages:
+        outcomes = verify_again(opened, _verifier(opened, max_drop, stages, opens), stages)
+    if as_json:
+        click.echo(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
+    elif not quiet:
+        Console().print(outcome_table(opened.manifest.name, outcomes))
+    _leave(context, outcomes, explicit=False)
+
+
+@main.command()
+@_as_json
+def doctor(as_json: bool) -> None:
+    """Say what this machine can make and run, what not and why, and what runs on which board."""
+    report = doctor_report()
+    if as_json:
+        click.echo(json.dumps(asdict(report), indent=2))
+    else:
+        Console().print(render(report))
+
+
+def _use_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Whatever a model was trained with, TensorFlow is what converts it.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    opened = _own(bundle)
-    with tempfile.TemporaryDirectory() as folder, progress_bar(f"{target} {precision}", 2, quiet=quiet) as done:
-        file = Path(folder) / "model.tflite"
-        try:
-            tools = convert_tflite(opened, file)
-        except ImportError as error:
-            raise ConversionError(
-                f"{error.name} is needed to convert to {target}; run: pip install 'unetplus-edge[export]'"
-            ) from error
-        done()
-        record = _verified(opened, file, tools)
-        done()
-        if record.verifications[0].verified:
-            add_conversion(opened, file, record)
-    if as_json:
-        click.echo(record.model_dump_json(indent=2))
-    elif not quiet:
-        Console().print(_table(opened, record))
-    if not record.verifications[0].verified:
-        click.echo(f"error: {target} {precision}: {record.verifications[0].reason}; it was not added", err=True)
-        context.exit(LIMIT_FAILED)
+
+
+def _asked(target: Target | Literal["all"], precision: Precision | Literal["all"]) -> list[tuple[Target, Precision]]:
+    targets: list[Target] = list(get_args(Target)) if target == "all" else [target]
+    return [
+        (one, each)
+        for one in targets
+        for each in (PRECISIONS_OF[one] if precision == "all" else (precision,))
+        # What is asked of all targets is asked of those that have it.
+        if target != "all" or each in PRECISIONS_OF[one]
+    ]
+
+
+def _verifier(bundle: Bundle, max_drop: float, stages: Stages, opens: ExitStack) -> Verifier:
+    if has_real_images():
+        material = real_material(bundle.manifest)
+    else:
+        click.echo("warning: UNETPLUS_DATA is not set; conversions are compared on simulated frames", err=True)
+        material = simulated_material(bundle.manifest)
+    stages.begin("what the Keras model answers", len(material.samples))
+    reference = opens.enter_context(open_engine(bundle, "keras"))
+    return Verifier(bundle, reference, material, max_drop, stages.step)
+
+
+def _calibration(manifest: Manifest, folder: Path | None, count: int) -> Calibration:
+    calibration = calibration_patches(manifest, folder, count)
+    if calibration.simulated:
+        click.echo(
+            "warning: UNETPLUS_DATA is not set; int8 is calibrated on simulated frames: name a folder of images "
+            "of yours with --calibration",
+            err=True,
+        )
+    return calibration
 
 
 def _own(name: str) -> Bundle:
@@ -87,33 +277,11 @@ def _own(name: str) -> Bundle:
     return open_bundle(copy)
 
 
-def _verified(bundle: Bundle, file: Path, tools: dict[str, str]) -> ConversionRecord:
-    if os.environ.get("UNETPLUS_DATA"):
-        patches = training_patches(bundle.manifest)
-    else:
-        click.echo("warning: UNETPLUS_DATA is not set; the conversion is compared on simulated frames", err=True)
-        patches = simulated_patches(bundle.manifest)
-    with open_engine(bundle, "keras") as reference, open_engine(file, "litert") as engine:
-        verification = verify(reference, engine, patches, bundle.manifest.postprocessing.threshold)
-        stored = engine.info.stored_precision
-    return ConversionRecord(
-        file=f"exports/model_{stored}.tflite",
-        sha256=sha256_of(file),
-        target="tflite",
-        stored_precision=stored,
-        verifications=(verification,),
-        tools=tools,
-    )
-
-
-def _table(bundle: Bundle, record: ConversionRecord) -> Table:
-    table = Table(title=f"{bundle.manifest.name}: {record.file}")
-    for column in ("engine", "executed", "patches", "max. difference", "flipped / million", "verified"):
-        table.add_column(column)
-    for found in record.verifications:
-        parity = found.parity
-        numbers = ("-", "-", "-")
-        if parity:
-            numbers = (str(parity.patches), f"{parity.max_difference:.1e}", f"{parity.flipped_per_million:.1f}")
-        table.add_row(found.engine, found.executed_precision, *numbers, "yes" if found.verified else "no")
-    return table
+def _leave(context: click.Context, outcomes: list[Outcome], *, explicit: bool) -> None:
+    for outcome in outcomes:
+        if outcome.status != "verified":
+            click.echo(f"{_WORDS[outcome.status]}: {outcome.target} {outcome.precision}: {outcome.reason}", err=True)
+    statuses = {outcome.status for outcome in outcomes}
+    if explicit and statuses == {"impossible"}:
+        context.exit(ConversionError.exit_code)
+    context.exit(max(_CODES[status] for status in statuses))

@@ -3,94 +3,85 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib.metadata import version
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from unetplus_edge.errors import ConversionError
 from unetplus_edge.files import whole_file
+from unetplus_export.conversion import Converted
+from unetplus_export.saved_model import SIGNATURE, saved_model
+from unetplus_export.tflite_file import custom_operators, operator_counts
+from unetplus_export.tflite_int8 import quantised
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from unetplus_edge.bundle import Bundle
-
-_SIGNATURE = "serving_default"
+    from unetplus_export.conversion import Request
 
 
-def convert_tflite(bundle: Bundle, destination: Path) -> dict[str, str]:
-    """Write a bundle's Keras model as a TFLite file in float32, one patch a call.
+def convert_tflite(request: Request, destination: Path) -> Converted:
+    """Write a bundle's Keras model as a TFLite file for a fixed number of patches a call, by default one.
 
-    Only operators that every TFLite interpreter has are allowed. The batch is fixed to one patch:
-    with any other, a transposed convolution drags operators along that compute its shape. Input
-    and output bear the bundle's names in the file's signature, the one place where TFLite keeps them.
+    Only operators that every TFLite interpreter has are allowed. The batch is fixed because with
+    any other, a transposed convolution drags operators along that compute its shape. Input and
+    output bear the bundle's names in the file's signature, the one place where TFLite keeps them.
+
+    fp16 stores weights as float16, which interpreters widen before use. int8 has one scale a
+    channel for kernels and computes in 8 bits throughout, but for the layers that are kept and
+    the output layer: its probabilities would be rounded to multiples of 1/256. With integer ends
+    the output layer is int8 too.
 
     Parameters
     ----------
-    bundle
-        The bundle.
+    request
+        What to convert; int8 ranges by "min-max" alone.
     destination
         The file to write.
-
-    Returns
-    -------
-    dict
-        Versions of what made it, by name.
 
     Raises
     ------
     ConversionError
-        If Keras does not run on TensorFlow, or the network needs an operator that TFLite has not
-        of its own.
+        If Keras does not run on TensorFlow, the network needs an operator that TFLite has not of
+        its own, or int8 is asked for in a way that it has not, or cannot be had.
     """
     import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise ConversionError(
-            f"TFLite files are made by TensorFlow, and Keras runs on {keras.backend.backend()} here; "
-            "run again with KERAS_BACKEND=tensorflow"
-        )
     import tensorflow as tf
     from tensorflow.lite.python.convert_phase import ConverterError
 
-    manifest = bundle.manifest
-    model = keras.models.load_model(bundle.keras_path, compile=False)
-    patch = tf.TensorSpec((1, *manifest.input.shape[1:]), tf.float32, name=manifest.input.name)
-    # Keras' own archive, since variables of the model that TensorFlow does not track stay variables in
-    # the file, which an interpreter leaves uninitialised.
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        _SIGNATURE, lambda image: {manifest.output.name: model(image, training=False)}, input_signature=[patch]
-    )
-    with TemporaryDirectory() as folder:
-        archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[_SIGNATURE])
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        try:
-            content = converter.convert()
-        except ConverterError as error:
-            foreign = re.search(r"^(?:Custom|Flex|TF Select) ops: (.+)$", str(error), re.MULTILINE)
-            raise _not_of_its_own(manifest.name, foreign[1] if foreign else str(error).splitlines()[0]) from error
+    request = replace(request, batch=request.batch or 1)
+    try:
+        content, kept = quantised(request) if request.precision == "int8" else (_plain(request), ())
+    except ConverterError as error:
+        foreign = re.search(r"^(?:Custom|Flex|TF Select) ops: (.+)$", str(error), re.MULTILINE)
+        raise _not_of_its_own(request, foreign[1] if foreign else str(error).splitlines()[0]) from error
+    if foreign_operators := custom_operators(content):
+        raise _not_of_its_own(request, ", ".join(foreign_operators))
     with whole_file(destination) as unfinished:
         unfinished.write_bytes(content)
-        foreign_operators = custom_operators(unfinished)
-        if foreign_operators:
-            raise _not_of_its_own(manifest.name, ", ".join(foreign_operators))
-    return {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": version("numpy")}
+    return Converted(
+        tools={"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": version("numpy")},
+        operators=operator_counts(content),
+        higher_precision=kept,
+    )
 
 
-def custom_operators(path: Path) -> list[str]:
-    """Return the names of the operators in a TFLite file that interpreters do not have of their own, sorted.
+def _plain(request: Request) -> bytes:
+    """Return the network with weights in float32 or float16."""
+    import tensorflow as tf
 
-    Those of TensorFlow begin with "Flex".
-    """
-    from ai_edge_litert import schema_py_generated as schema
+    if request.precision not in ("fp32", "fp16"):
+        raise ConversionError(f"TFLite has no {request.precision}; choose fp32, fp16 or int8")
+    with saved_model(request) as folder:
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[SIGNATURE])
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if request.precision == "fp16":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        content: bytes = converter.convert()
+    return content
 
-    model = schema.Model.GetRootAs(path.read_bytes())
-    names = (model.OperatorCodes(number).CustomCode() for number in range(model.OperatorCodesLength()))
-    return sorted({name.decode() for name in names if name})
 
-
-def _not_of_its_own(name: str, operators: str) -> ConversionError:
+def _not_of_its_own(request: Request, operators: str) -> ConversionError:
+    name = request.bundle.manifest.name
     return ConversionError(f"{name} needs {operators}, which TFLite has not of its own; build it of other layers")

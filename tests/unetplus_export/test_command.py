@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from unetplus_edge.architectures import UNetPlus
-from unetplus_edge.bundle import open_bundle
+from unetplus_edge.bundle import open_bundle, update_manifest
+from unetplus_edge.errors import EngineError
 from unetplus_export.command import main
 from unetplus_runtime.engines import open_engine
 
@@ -24,6 +25,7 @@ pytest.importorskip("tensorflow", reason="needs the export extra")
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory, make_network, make_bundle):
     """A bundle without conversions; tests export copies of it."""
+    keras.utils.set_random_seed(7)
     return make_bundle(make_network(UNetPlus(base_filters=2, depth=2)), tmp_path_factory.mktemp("plain") / "tiny").path
 
 
@@ -68,7 +70,10 @@ def test_an_exported_file_is_verified_and_runs_from_the_bundle(exported):
 def test_json_is_what_the_manifest_says(exported):
     folder, result = exported
     (record,) = open_bundle(folder).manifest.conversions
-    assert json.loads(result.stdout) == record.model_dump(mode="json")
+    (outcome,) = json.loads(result.stdout)
+    assert outcome["record"] == record.model_dump(mode="json")
+    assert (outcome["target"], outcome["precision"], outcome["status"]) == ("tflite", "fp32", "verified")
+    assert outcome["size"] == (folder / record.file).stat().st_size
 
 
 def test_without_the_data_set_simulated_frames_are_used_with_a_warning(exported):
@@ -78,7 +83,7 @@ def test_without_the_data_set_simulated_frames_are_used_with_a_warning(exported)
 
 def test_a_second_export_takes_the_place_of_the_first(exported):
     folder, _ = exported
-    result = typed(folder)
+    result = typed(folder, "--target", "tflite")
     assert result.exit_code == 0, result.output
     assert len(open_bundle(folder).manifest.conversions) == 1
     assert "litert" in result.stdout
@@ -89,7 +94,7 @@ def test_a_file_that_fails_is_not_put_into_the_bundle(tmp_path, make_network, ma
     model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
     bundle = make_bundle(model, tmp_path / "broken")
     before = contents(bundle.path)
-    result = typed(bundle.path)
+    result = typed(bundle.path, "--target", "tflite")
     assert result.exit_code == 5
     assert "error: tflite fp32: keras answers" in result.stderr
     assert contents(bundle.path) == before
@@ -103,7 +108,7 @@ def test_a_bundle_of_the_zoo_is_copied_and_left_as_it_is(tmp_path, plain, monkey
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    result = typed("tiny", "--quiet")
+    result = typed("tiny", "--target", "tflite", "--quiet")
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
     assert contents(zoo) == before
@@ -115,7 +120,7 @@ def test_a_copy_that_has_no_room_is_an_error(tmp_path, plain, monkeypatch):
     monkeypatch.setattr("unetplus_edge.zoo._folder", lambda: plain.parent)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny").write_text("in the way")
-    result = typed("tiny")
+    result = typed("tiny", "--target", "tflite")
     assert result.exit_code == 15
     assert "error: tiny cannot be written here" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
@@ -138,7 +143,125 @@ def test_without_tensorflow_the_command_says_what_to_install(plain):
     before = contents(plain)
     code = 'import sys; sys.modules["keras"] = None; from unetplus_export.command import main; main()'
     environment = {**os.environ, "KERAS_BACKEND": "torch"}
-    done = subprocess.run([sys.executable, "-c", code, str(plain)], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, str(plain), "--target", "tflite"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 18
-    assert done.stderr == "error: keras is needed to convert to tflite; run: pip install 'unetplus-edge[export]'\n"
+    assert "keras is needed for tflite; run: pip install 'unetplus-edge[export]'" in done.stderr
+    assert "Traceback" not in done.stderr
     assert contents(plain) == before
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory, plain):
+    """A bundle after `--target all --precision all`, with a cache of its own, and what the command said."""
+    folder = tmp_path_factory.mktemp("everything") / "tiny"
+    shutil.copytree(plain, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("UNETPLUS_DATA", raising=False)
+        patch.setenv("UNETPLUS_CACHE", str(folder.parent / "cache"))
+        words = ("--target", "all", "--precision", "all", "--max-drop", "0.05", "--calibration-patches", "12")
+        yield folder, typed(folder, *words, "--json")
+
+
+@pytest.mark.slow
+def test_one_command_makes_every_target_in_every_precision(everything):
+    folder, result = everything
+    outcomes = {(one["target"], one["precision"]): one["status"] for one in json.loads(result.stdout)}
+    files = {
+        (target, each): "verified" for target in ("tflite", "onnx", "openvino") for each in ("fp32", "fp16", "int8")
+    }
+    # Nothing without an NVIDIA GPU runs a TensorRT engine.
+    engines = {("trt", each): "unverified" for each in ("fp32", "fp16", "int8")}
+    assert outcomes == {**files, **engines, ("bioimageio", "fp32"): "verified"}
+    assert result.exit_code == 4
+    assert "not verified: trt fp16: " in result.stderr
+    made = {
+        (record.target, record.stored_precision, record.remainder)
+        for record in open_bundle(folder).manifest.conversions
+    }
+    assert made == {
+        *((*pair, "fp32" if pair[1] == "int8" else None) for pair in files),
+        ("onnx", "int8", "fp16"),
+        ("bioimageio", "fp32", None),
+    }
+
+
+@pytest.mark.slow
+def test_what_cannot_be_run_here_is_stored_without_a_score_and_opens_nowhere(everything):
+    folder, _ = everything
+    plans = open_bundle(folder).manifest.plans
+    assert {plan.precision for plan in plans} == {"fp32", "fp16", "int8"}
+    for plan in plans:
+        assert (plan.verification.verified, plan.verification.parity, plan.verification.score_drop) == (
+            False,
+            None,
+            None,
+        )
+        assert plan.precision_evidence == "network"
+    with pytest.raises(EngineError, match="is not verified"):
+        open_engine(open_bundle(folder), "tensorrt")
+
+
+@pytest.mark.slow
+def test_every_conversion_says_what_it_was_calibrated_on_and_compared_with(everything):
+    folder, result = everything
+    assert "int8 is calibrated on simulated frames" in result.stderr
+    for record in open_bundle(folder).manifest.conversions:
+        assert all(verdict.frames == "simulated" for verdict in record.verifications)
+        assert (record.calibration is not None) == (record.stored_precision == "int8")
+        if record.calibration:
+            assert record.calibration.simulated
+            assert record.calibration.patches == 12
+
+
+@pytest.mark.slow
+def test_verify_tries_all_of_them_again(everything):
+    folder, _ = everything
+    before = open_bundle(folder).manifest
+    forgotten = [record.model_copy(update={"verifications": ()}) for record in before.conversions]
+    update_manifest(open_bundle(folder), before.model_copy(update={"conversions": tuple(forgotten)}))
+    result = typed("verify", folder, "--max-drop", "0.05", "--json")
+    assert result.exit_code == 4, result.output
+    after = open_bundle(folder).manifest
+    assert [(r.file, r.verifications) for r in after.conversions] == [
+        (r.file, r.verifications) for r in before.conversions
+    ]
+
+
+def test_a_target_that_cannot_be_made_here_is_an_error_when_it_is_named(plain, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    before = contents(plain)
+    result = typed(plain, "--target", "onnx")
+    assert result.exit_code == 18
+    assert "not made: onnx fp32: tf2onnx is needed for onnx; run: pip install 'unetplus-edge[export]'" in result.stderr
+    assert contents(plain) == before
+
+
+def test_the_doctor_says_what_can_be_made_and_run_and_on_which_boards():
+    result = typed("doctor", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert {ability["name"] for ability in report["targets"]} == {"tflite", "onnx", "openvino", "trt", "bioimageio"}
+    assert {ability["name"] for ability in report["engines"]} == {
+        "litert",
+        "onnxruntime",
+        "openvino",
+        "keras",
+        "tensorrt",
+    }
+    assert any("1080 Ti" in board["name"] for board in report["boards"])
+    assert "GTX 1080 Ti" in typed("doctor").stdout
+
+
+def test_a_folder_called_like_a_command_is_given_with_its_path(tmp_path, plain, monkeypatch):
+    shutil.copytree(plain, tmp_path / "verify")
+    monkeypatch.chdir(tmp_path)
+    result = typed("./verify", "--target", "tflite", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)[0]["target"] == "tflite"
+
+
+def test_help_shows_the_options_of_the_default_command_and_the_others():
+    told = typed("--help").stdout
+    for word in ("--target", "--precision", "--max-drop", "verify", "doctor", "Exit codes"):
+        assert word in told

@@ -1,0 +1,88 @@
+"""OpenVINO: an IR file (`.xml`) and its weights (`.bin`), for Intel's and other CPUs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import unetplus_edge
+from unetplus_edge.files import whole_file
+from unetplus_export.conversion import Converted
+from unetplus_export.openvino_int8 import higher_precision, quantised
+from unetplus_export.openvino_model import float_model, name_nodes
+from unetplus_runtime.engines.openvino import import_openvino
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from unetplus_export.conversion import Request
+
+METADATA = "unetplus_edge"
+"""Where a file's `rt_info` says what it was made of."""
+
+_NO_OPERATORS = ("Parameter", "Constant", "Result")
+
+
+def convert_openvino(request: Request, destination: Path) -> Converted:
+    """Write a bundle's Keras model as OpenVINO IR.
+
+    Weights are stored as float32, as float16, or as int8 by NNCF's quantisation after training.
+    Input and output are float32 and bear the bundle's names. With the same versions of the tools
+    the same request makes the same files, byte for byte.
+
+    Parameters
+    ----------
+    request
+        What to convert.
+    destination
+        The `.xml` file; the weights go beside it, under the same name with the suffix `.bin`.
+
+    Raises
+    ------
+    ConversionError
+        If the network has an operator that OpenVINO has not, or int8 cannot be had as asked.
+    """
+    ov = import_openvino()
+    model = float_model(request)
+    int8 = request.precision == "int8"
+    if int8:
+        model = quantised(request, model)
+        name_nodes(model)
+    manifest = request.bundle.manifest
+    model.reshape({manifest.input.name: [request.batch or -1, request.patch_side, request.patch_side, 1]})
+    _describe(model, request)
+    weights = destination.with_suffix(".bin")
+    with whole_file(destination) as unfinished, whole_file(weights):
+        # The weights are written beside the file, under its stem: where the second block waits for them.
+        ov.save_model(model, unfinished, compress_to_fp16=request.precision == "fp16")
+        written = ov.Core().read_model(unfinished)
+        operators = Counter(node.get_type_name() for node in written.get_ops())
+        kept = higher_precision(written) if int8 else ()
+        # The weights get their name first. Without an earlier file there is never one of another's weights.
+        destination.unlink(missing_ok=True)
+    tools = ("openvino", "tensorflow", "keras", *(("nncf",) if int8 else ()))
+    return Converted(
+        tools={name: version(name) for name in tools},
+        companions=(weights.name,),
+        operators={name: operators[name] for name in sorted(operators) if name not in _NO_OPERATORS},
+        higher_precision=kept,
+    )
+
+
+def _describe(model: Any, request: Request) -> None:
+    manifest = request.bundle.manifest
+    facts = {
+        "bundle": manifest.name,
+        "keras_sha256": manifest.keras_sha256,
+        "version": unetplus_edge.__version__,
+        "precision": request.precision,
+    }
+    if request.precision == "int8" and request.calibration:
+        facts |= {
+            "calibration": request.calibration.source,
+            "calibration_sha256": request.calibration.sha256,
+            "calibration_method": request.method,
+        }
+    for name, fact in facts.items():
+        model.set_rt_info(fact, [METADATA, name])

@@ -1,0 +1,95 @@
+"""A bundle's Keras model as OpenVINO's own, in float32, with the layers' names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from unetplus_edge.errors import ConversionError
+from unetplus_export.saved_model import LAYER_PREFIX, saved_model
+from unetplus_runtime.engines.openvino import import_openvino
+
+if TYPE_CHECKING:
+    from unetplus_export.conversion import Request
+
+_CONVOLUTIONS = ("Convolution", "ConvolutionBackpropData")
+
+
+def float_model(request: Request) -> Any:
+    """Return the bundle's model as an `openvino.Model` in float32, for one patch; it can be reshaped to any number.
+
+    Every convolution bears the name of its Keras layer, and other nodes those of `name_nodes`.
+
+    Raises
+    ------
+    ConversionError
+        If the network has an operator that OpenVINO has not.
+    """
+    ov = import_openvino()
+    manifest = request.bundle.manifest
+    try:
+        # One patch: with any number, a transposed convolution drags operators along that compute its shape.
+        with saved_model(replace(request, batch=1), every_layer=True) as folder:
+            model = ov.convert_model(folder)
+    except ov.frontend.OpConversionFailure as error:
+        lines = str(error).strip().splitlines()
+        reason = next((line.removeprefix("-- ") for line in lines if line.startswith("-- ")), lines[0])
+        raise ConversionError(
+            f"{manifest.name} cannot be converted to OpenVINO ({reason}); build it of other layers"
+        ) from error
+    for node, layer in _remove_layer_outputs(model).items():
+        node.set_friendly_name(layer)
+    name_nodes(model)
+    # The last layer's output was one of those removed, and has left its name on what was the same tensor.
+    model.output().tensor.set_names({manifest.output.name})
+    model.set_friendly_name(manifest.name)
+    return model
+
+
+def convolutions(model: Any) -> dict[str, Any]:
+    """Return the convolutions of a model by the names of their Keras layers, in the order of computing."""
+    return {node.get_friendly_name(): node for node in model.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS}
+
+
+def name_nodes(model: Any) -> None:
+    """Give all nodes but convolutions names that are the same whenever the model is.
+
+    What follows a convolution up to the next is called `LAYER/add`, `LAYER/relu` and so on, and
+    everything else by its operator and a number. The library's own names depend on what the process
+    has done before.
+    """
+    layers = {node: name for name, node in convolutions(model).items()}
+    taken: set[str] = set()
+    for number, node in enumerate(model.get_ordered_ops()):
+        kind = node.get_type_name()
+        if kind == "Parameter" or kind in _CONVOLUTIONS:
+            continue
+        sources = data_inputs(node)
+        name = f"{kind}_{number}"
+        if len(sources) == 1 and sources[0] in layers:
+            layers[node] = layers[sources[0]]
+            following = f"{layers[node]}/{kind.lower()}"
+            name = name if following in taken else following
+        node.set_friendly_name(name)
+        taken.add(name)
+
+
+def data_inputs(node: Any) -> list[Any]:
+    """Return the nodes that a node gets data of, without constants."""
+    sources = (value.get_node() for value in node.input_values())
+    return [source for source in sources if source.get_type_name() != "Constant"]
+
+
+def _remove_layer_outputs(model: Any) -> dict[Any, str]:
+    """Return the convolution of each Keras layer, found upwards from the layer's output, which is removed."""
+    # The converter moves axes about, and loses the layers' names on the way.
+    layers = {}
+    for result in model.get_results():
+        name = result.get_friendly_name()
+        if name.startswith(LAYER_PREFIX):
+            node = result
+            while node.get_type_name() not in _CONVOLUTIONS:
+                (node,) = data_inputs(node)
+            layers[node] = name.removeprefix(LAYER_PREFIX)
+            model.remove_result(result)
+    return layers

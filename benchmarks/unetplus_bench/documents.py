@@ -62,7 +62,7 @@ def _scores(results: Path) -> str:
             rows.append(
                 [
                     title,
-                    engine,
+                    f"{engine}, {result['executed_precision']}",
                     f"{scores['average_iou_mean']:.3f} ± {scores['average_iou_std']:.3f}",
                     *(
                         f"{scores[key]:.3f}"
@@ -130,11 +130,53 @@ def _specimen(results: Path) -> str:
     return "\n\n".join([counts, distances, quantiles, f"```sh\n{report['command']}\n```"])
 
 
+def _conversions(results: Path) -> str:
+    report = _read(results / "conversions" / "unet_plus_tc_b8.json")
+    past = _read(results / "conversions" / "past_limit.json")
+    failed = [
+        {**outcome["record"], **outcome["record"]["verifications"][0], "bytes": outcome["size"]}
+        for outcome in past["outcomes"]
+        if outcome["status"] == "failed"
+    ]
+    rows = []
+    for row in (*report["conversions"], *failed):
+        parity, drop, test = row["parity"], row["score_drop"], row.get("test_images")
+        stored = row["stored_precision"] + (f", rest {row['remainder']}" if row["remainder"] == "fp16" else "")
+        rows.append(
+            [
+                f"{row['target']} {stored}",
+                f"{row['bytes'] / 1e6:.2f}",
+                f"{row['engine']}, {row['executed_precision']}",
+                f"{parity['max_difference']:.1e}" if parity else "-",
+                f"{parity['flipped_per_million']:.0f}" if parity else "-",
+                *(f"{drop[name]:+.4f}" if drop else "-" for name in ("average_iou", "kaggle_score")),
+                *(f"{test['drop'][name]:+.4f}" if test else "-" for name in ("average_iou", "kaggle_score")),
+                f"{test['images_with_equal_counts']} of {test['images']}" if test else "-",
+                "yes" if row["verified"] else "no",
+            ]
+        )
+    header = [
+        "file",
+        "MB",
+        "engine, executed",
+        "largest difference",
+        "flipped / million",
+        "IOU drop, validation",
+        "Kaggle drop, validation",
+        "IOU drop, test",
+        "Kaggle drop, test",
+        "equal counts, test",
+        "verified",
+    ]
+    return "\n\n".join([table(header, rows), "\n".join(["```sh", report["command"], *past["commands"], "```"])])
+
+
 RENDERERS: dict[str, Callable[[Path], str]] = {
     "scores": _scores,
     "scores-commands": _scores_commands,
     "error-causes": _error_causes,
     "specimen": _specimen,
+    "conversions": _conversions,
 }
 
 

@@ -29,8 +29,8 @@ def convert_tflite(request: Request, destination: Path) -> Converted:
 
     fp16 stores weights as float16, which interpreters widen before use. int8 has one scale a
     channel for kernels and computes in 8 bits throughout, but for the layers that are kept and
-    the output layer: its probabilities would be rounded to multiples of 1/256. With integer ends
-    the output layer is int8 too.
+    the last activation: probabilities would be rounded to multiples of 1/256. With integer ends
+    they are, and nothing but those layers is float32.
 
     Parameters
     ----------

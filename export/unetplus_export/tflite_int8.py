@@ -16,7 +16,7 @@ import numpy as np
 from unetplus_edge.errors import ConversionError
 from unetplus_export.calibration import required_patches
 from unetplus_export.saved_model import SIGNATURE, keras_model, saved_model
-from unetplus_export.tflite_file import layers_out_of_int8, operators
+from unetplus_export.tflite_file import CONVOLUTIONS, Operator, layers_out_of_int8, operators
 from unetplus_runtime.engines.litert import LiteRTEngine
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def layer_errors(request: Request, file: Path) -> list[tuple[str, float]]:
     """
     request = replace(request, batch=request.batch or 1)
     calibrated = _calibrated(request)
+    name = request.bundle.manifest.name
     every_patch = required_patches(request)
     patches = every_patch[:: max(len(every_patch) // _COMPARED, 1)][:_COMPARED]
     exact = _answers(calibrated.tool.calibrated_model, patches)
@@ -109,9 +110,12 @@ def layer_errors(request: Request, file: Path) -> list[tuple[str, float]]:
     for written in operators(file.read_bytes(), calibrated.layers):
         if written.weights == "INT8" and written.kind != "TRANSPOSE_CONV" and written.layers:
             layer = written.layers[0]
-            others = [operator.output for operator in found if layer not in operator.layers]
-            content = _content(request.bundle.manifest.name, calibrated, others)
-            losses[layer] = _decibel(exact, _answers(content, patches))
+            others = [
+                operator.output
+                for operator in found
+                if layer not in operator.layers or _is_last_activation(request, operator)
+            ]
+            losses[layer] = _decibel(exact, _answers(_content(name, calibrated, others), patches))
     return sorted(losses.items(), key=lambda loss: loss[1])
 
 
@@ -183,19 +187,22 @@ def _decibel(exact: NDArray[np.float32], rounded: NDArray[np.float32]) -> float:
 
 
 def _kept(request: Request, calibrated: _Calibrated) -> tuple[tuple[str, ...], list[str]]:
-    """Return the layers to leave out of int8, and the tensors that their operators write."""
+    """Return the layers to leave out of int8, and the tensors that are to be written in float32."""
     found = operators(calibrated.tool.calibrated_model, calibrated.layers)
-    unknown = sorted(set(request.keep) - {layer for operator in found for layer in operator.layers})
+    wanted = set(request.keep)
+    unknown = sorted(wanted - {layer for operator in found for layer in operator.layers})
     if unknown:
         raise ConversionError(
             f"{request.bundle.manifest.name} has no layer {unknown[0]} that computes anything; "
             "keep layers by their names in the Keras model"
         )
-    wanted = set(request.keep)
-    if not request.integer_ends:
-        wanted |= {layer for operator in found if operator.ends for layer in operator.layers}
     chosen = [operator for operator in found if wanted & set(operator.layers)]
-    return tuple(dict.fromkeys(operator.layers[0] for operator in chosen)), [operator.output for operator in chosen]
+    nodes = [operator.output for operator in found if operator in chosen or _is_last_activation(request, operator)]
+    return tuple(dict.fromkeys(operator.layers[0] for operator in chosen)), nodes
+
+
+def _is_last_activation(request: Request, operator: Operator) -> bool:
+    return operator.ends and operator.kind not in CONVOLUTIONS and not request.integer_ends
 
 
 @contextmanager

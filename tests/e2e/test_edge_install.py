@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -36,6 +37,16 @@ def test_the_edge_install_has_no_tensorflow_and_stays_under_600_megabytes(edge_e
     assert not names & {"tensorflow", "keras", "torch", "jax", "scikit-image", "scipy"}
     size = sum(path.lstat().st_size for path in edge_environment.rglob("*") if path.is_file())
     assert size < 600 * MEGABYTE
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_the_conversions_and_stays_under_12_megabytes(edge_environment: Path) -> None:
+    (wheel,) = edge_environment.parent.glob("*.whl")
+    assert wheel.stat().st_size < 12 * MEGABYTE
+    with ZipFile(wheel) as archive:
+        exports = {Path(name).name for name in archive.namelist() if "/exports/" in name}
+    floating = {f"model_fp32.{suffix}" for suffix in ("tflite", "onnx")}
+    assert exports == floating | {f"model_int8.{suffix}" for suffix in ("tflite", "onnx", "xml", "bin")}
 
 
 @pytest.mark.slow

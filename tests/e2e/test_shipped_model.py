@@ -10,13 +10,17 @@ import pytest
 
 from unetplus_bench.specimen_scores import scored, streamed
 from unetplus_edge.datasets import open_dsb2018
+from unetplus_edge.datasets.specimen import Specimen, simulate
 from unetplus_edge.evaluation import score_set
 from unetplus_edge.zoo import find_bundle
 from unetplus_runtime import Segmenter
+from unetplus_runtime.demo import demo_frames
 from unetplus_runtime.scoring import evaluate
 
 if TYPE_CHECKING:
-    from unetplus_edge.manifest import Manifest
+    from collections.abc import Iterator
+
+    from unetplus_edge.manifest import EngineName, Manifest
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -41,6 +45,8 @@ def manifest() -> Manifest:
         ),
         ("postprocessing", "unet_plus_tc_b8.json"),
         ("specimen", "scores.json"),
+        ("conversions", "unet_plus_tc_b8.json"),
+        ("conversions", "past_limit.json"),
     ],
     ids="/".join,
 )
@@ -61,14 +67,56 @@ def test_keras_and_litert_score_alike(images: str) -> None:
     assert keras == pytest.approx(litert, abs=1e-3)
 
 
+def test_the_average_iou_of_the_test_images_is_what_was_set_out_to() -> None:
+    assert result("scores", "test-litert", "scores.json")["scores"]["average_iou_mean"] >= 0.58
+
+
+@pytest.mark.xfail(strict=True, reason="after 13 epochs the model reaches 0.398; docs/scores.md says what is lost")
+def test_the_kaggle_score_of_the_test_images_is_what_was_set_out_to() -> None:
+    assert result("scores", "test-litert", "scores.json")["scores"]["kaggle_score"] >= 0.41
+
+
 @pytest.mark.slow
 def test_scoring_the_test_images_again_gives_the_committed_scores(data_root: Path) -> None:
     samples = open_dsb2018(data_root / "dsb2018", "released").test
-    with Segmenter() as segmenter:
+    with Segmenter(engine="litert", execution="fp32") as segmenter:
         scores = score_set([image for _, image in evaluate(segmenter, samples)])
     committed = result("scores", "test-litert", "scores.json")["scores"]
     assert scores.average_iou_mean == pytest.approx(committed["average_iou_mean"], abs=1e-3)
     assert scores.kaggle_score == pytest.approx(committed["kaggle_score"], abs=1e-3)
+
+
+def converted() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = result("conversions", "unet_plus_tc_b8.json")["conversions"]
+    return [row for row in rows if row["verified"]]
+
+
+def test_every_int8_conversion_keeps_its_scores_on_both_sets_of_images() -> None:
+    rows = [row for row in converted() if row["stored_precision"] == "int8"]
+    assert {row["target"] for row in rows} == {"tflite", "onnx", "openvino"}
+    for row in rows:
+        for name in ("average_iou", "kaggle_score"):
+            assert row["score_drop"][name] <= 0.005, row["file"]
+            assert row["test_images"]["drop"][name] <= 0.01, row["file"]
+
+
+def test_engines_agree_on_the_test_images_in_fp32() -> None:
+    rows = [row for row in converted() if row["stored_precision"] == "fp32"]
+    assert {row["engine"] for row in rows} == {"litert", "onnxruntime", "openvino"}
+    for row in rows:
+        assert abs(row["test_images"]["drop"]["kaggle_score"]) <= 0.001
+        assert row["test_images"]["images_with_equal_counts"] >= 52
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "keras"])
+def test_the_engines_of_the_shipped_model_agree_in_fp32(engine: EngineName) -> None:
+    frame = simulate(Specimen(seed=5)).image
+    with Segmenter(engine="litert", execution="fp32") as segmenter:
+        expected = segmenter.segment(frame)
+    with Segmenter(engine=engine, execution="fp32") as segmenter:
+        found = segmenter.segment(frame)
+    assert abs(found.probability - expected.probability).max() < 1e-4
+    assert found.labels.max() == expected.labels.max()
 
 
 def test_simulated_frames_are_about_as_hard_as_the_validation_images() -> None:
@@ -78,8 +126,31 @@ def test_simulated_frames_are_about_as_hard_as_the_validation_images() -> None:
 
 
 def test_scoring_a_stream_again_gives_the_committed_score() -> None:
-    with Segmenter() as segmenter:
+    with Segmenter(engine="litert", execution="fp32") as segmenter:
         scores = score_set(scored(segmenter, streamed(0)))
     assert scores.ap50_mean == pytest.approx(
         result("specimen", "scores.json")["five_seeds"]["ap50_mean_by_seed"][0], abs=5e-3
     )
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Iterator[Segmenter]:
+    """As `make demo` opens it where OpenVINO is not installed."""
+    with Segmenter(engine="litert") as segmenter:
+        yield segmenter
+
+
+_CROWDED = pytest.mark.xfail(strict=True, reason="the model joins nuclei that touch, and these frames are crowded")
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(10, marks=_CROWDED), 20, 30, pytest.param(40, marks=_CROWDED), 50])
+def test_the_demo_counts_within_a_tenth(shipped: Segmenter, seed: int) -> None:
+    frames = list(demo_frames(shipped, frames=6, side=512, seed=seed))
+    true, found = (sum(count) for count in zip(*((frame.true, frame.found) for frame in frames), strict=True))
+    assert abs(found - true) <= 0.10 * true
+
+
+@pytest.mark.xfail(strict=True, reason="the model has learnt from no field without nuclei")
+def test_a_field_without_nuclei_counts_none(shipped: Segmenter) -> None:
+    empty = Specimen(density=0, haze=0, debris=0, variation=0)
+    assert len(shipped.segment(simulate(empty).image).nuclei) == 0

@@ -128,16 +128,16 @@ def test_every_network_has_weights_in_half_the_space_in_fp16(every):
     assert converted.higher_precision == ()
 
 
-def test_every_network_can_be_had_in_int8_but_for_its_output_layer(every):
+def test_every_network_can_be_had_in_int8_but_for_its_sigmoid(every):
     path, converted = every.convert("int8")
-    assert kernels(path) == ["INT8"] * (len(every.convolutions()) - 1) + ["FLOAT32"]
+    assert kernels(path) == ["INT8"] * len(every.convolutions())
     # TFLite has no ELU in int8, nor a way to pool what comes of it.
     activations = [
         layer.name for layer in every.model.layers if getattr(layer, "activation", None) is keras.activations.elu
     ]
     stated = [name for name in converted.higher_precision if not name.endswith(("_pool", "_join"))]
-    assert stated == [*(f"{name}:ELU" for name in activations), "probability"]
-    assert activations or converted.higher_precision == ("probability",)
+    assert stated == [*(f"{name}:ELU" for name in activations), "probability:LOGISTIC"]
+    assert activations or converted.higher_precision == ("probability:LOGISTIC",)
     assert custom_operators(path.read_bytes()) == []
     found = answers(path, PATCHES)
     assert np.abs(found - every.expected(PATCHES)).mean() < 0.02
@@ -147,7 +147,7 @@ def test_every_network_can_be_had_in_int8_but_for_its_output_layer(every):
 def test_every_network_can_be_had_in_int8_from_end_to_end(every):
     path, converted = every.convert("int8", integer_ends=True)
     assert set(kernels(path)) == {"INT8"}
-    assert "probability" not in converted.higher_precision
+    assert "probability:LOGISTIC" not in converted.higher_precision
     assert [end["dtype"] for end in ends(path)] == [np.int8, np.int8]
 
 
@@ -206,17 +206,17 @@ def test_operators_know_the_layers_that_they_compute(every):
 def test_layers_that_are_kept_stay_in_float32(tiny):
     first, *_ = tiny.convolutions()
     path, converted = tiny.convert("int8", keep=(first,))
-    assert converted.higher_precision == (first, "probability")
+    assert converted.higher_precision == (first, "probability:LOGISTIC")
     found = operators(path.read_bytes(), [layer.name for layer in tiny.model.layers])
     assert {operator.layers[0]: operator.weights for operator in found if operator.weights} == {
-        name: "FLOAT32" if name in (first, "probability") else "INT8" for name in tiny.convolutions()
+        name: "FLOAT32" if name == first else "INT8" for name in tiny.convolutions()
     }
 
 
 def test_the_layer_that_costs_most_comes_first(tiny):
     path, _ = tiny.convert("int8")
     found = layer_errors(tiny.request("int8"), path)
-    candidates = [name for name in tiny.convolutions() if name not in ("probability", "u1_transposed")]
+    candidates = [name for name in tiny.convolutions() if name != "u1_transposed"]
     assert sorted(name for name, _ in found) == sorted(candidates)
     assert [loss for _, loss in found] == sorted(loss for _, loss in found)
 
@@ -255,12 +255,11 @@ def test_a_layer_that_cannot_be_kept_out_of_int8_is_refused(tiny, tmp_path):
         convert_tflite(tiny.request("int8", keep=("u1_transposed",)), tmp_path / "model.tflite")
 
 
-def test_a_network_with_nothing_to_compute_in_int8_is_refused(tmp_path, make_bundle):
-    image = keras.Input((32, 32, 1), name="image")
-    model = keras.Model(image, keras.layers.Conv2D(1, 1, name="only")(image))
-    made = Made(model, make_bundle(model, tmp_path / "bundle"), tmp_path)
+def test_leaving_every_convolution_out_of_int8_is_refused(networks, tmp_path):
+    made = networks["unet_plus_us_b2"]
+    request = made.request("int8", keep=tuple(made.convolutions()))
     with pytest.raises(ConversionError, match="tiny has no convolution that would be in int8; keep fewer layers"):
-        convert_tflite(made.request("int8"), tmp_path / "model.tflite")
+        convert_tflite(request, tmp_path / "model.tflite")
 
 
 def test_a_precision_that_tflite_has_not_is_refused(tiny, tmp_path):

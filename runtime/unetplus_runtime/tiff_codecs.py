@@ -25,6 +25,10 @@ _WIDTHS = 9 + np.searchsorted(np.array([511, 1023, 2047]), np.arange(_LONGEST) +
 _OFFSETS = np.concatenate(([0], np.cumsum(_WIDTHS)))
 
 
+_PIECE, _MOST_FILLING = 1 << 16, 1 << 24
+"""Bytes that are inflated at a time, and at most, to reach a checksum."""
+
+
 def inflate(data: bytes, size: int) -> bytes:
     """Return the first bytes of a zlib stream.
 
@@ -33,7 +37,7 @@ def inflate(data: bytes, size: int) -> bytes:
     data
         The stream.
     size
-        Bytes to return; what follows is not decoded.
+        Bytes to return. What follows is decoded for the checksum at its end.
 
     Raises
     ------
@@ -43,7 +47,13 @@ def inflate(data: bytes, size: int) -> bytes:
     stream = zlib.decompressobj()
     try:
         inflated = stream.decompress(data, size) if size else b""  # for zlib, 0 is no limit
-        stream.decompress(stream.unconsumed_tail, 1)  # to the checksum, where nothing else follows
+        # To the checksum, past the rows that some writers fill a last strip up with.
+        rest = stream.unconsumed_tail
+        for _ in range(_MOST_FILLING // _PIECE + 1):
+            stream.decompress(rest, _PIECE)
+            rest = stream.unconsumed_tail
+            if stream.eof or not rest:
+                break
     except zlib.error as error:
         raise ValueError(f"its zlib stream is damaged: {error}") from None
     if len(inflated) < size:

@@ -689,7 +689,7 @@ def test_an_unfinished_run_is_not_mixed_with_another(run: tuple[Path, dict[str, 
     interrupted(folder, out, signal.SIGKILL, after=2)
     for typed, sentence in (
         (("--pixel-size", "0.5"), "holds an unfinished run with another --pixel-size (None, now 0.5)"),
-        (("--engine", "litert", "--channel", "1"), "holds an unfinished run with another --channel (None, now 1)"),
+        (("--engine", "auto", "--channel", "1"), "holds an unfinished run with another --channel (None, now 1)"),
     ):
         result = segment(str(folder), *typed, out=str(out))
         assert (result.exit_code, sentence in result.stderr) == (15, True), result.output

@@ -64,7 +64,8 @@ class Converted:
     operators
         How often each operator is in the file, by name; empty where the format cannot tell.
     higher_precision
-        For int8: layers, by their names in the Keras model, that are not computed in it.
+        For int8: layers, by their names in the Keras model, that are not computed in it; or parts
+        of layers, as LAYER:OPERATOR.
     """
 
     tools: Mapping[str, str]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from unetplus_edge.errors import ConversionError
 from unetplus_export.saved_model import LAYER_PREFIX, saved_model
 from unetplus_runtime.engines.openvino import import_openvino
@@ -39,6 +41,7 @@ def float_model(request: Request) -> Any:
         ) from error
     for node, layer in _remove_layer_outputs(model).items():
         node.set_friendly_name(layer)
+    _keep_channels_first(ov, model)
     name_nodes(model)
     # The last layer's output was one of those removed, and has left its name on what was the same tensor.
     model.output().tensor.set_names({manifest.output.name})
@@ -78,6 +81,34 @@ def data_inputs(node: Any) -> list[Any]:
     """Return the nodes that a node gets data of, without constants."""
     sources = (value.get_node() for value in node.input_values())
     return [source for source in sources if source.get_type_name() != "Constant"]
+
+
+def _keep_channels_first(ov: Any, model: Any) -> None:
+    """Remove what the converter leaves of moving channels to the end and back."""
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Interpolate" and _moves(node.input_value(0).get_node()) == (0, 2, 3, 1):
+            # The same, with axes moved behind it instead of in front.
+            node.input(0).replace_source_output(node.input_value(0).get_node().input_value(0))
+            axes = ov.opset13.constant(np.array([2, 3], np.int64))
+            node.input(node.get_input_size() - 1).replace_source_output(axes.output(0))
+            targets = node.output(0).get_target_inputs()
+            moved = ov.opset13.transpose(node, np.array([0, 2, 3, 1], np.int64))
+            for target in targets:
+                target.replace_source_output(moved.output(0))
+    for node in model.get_ordered_ops():
+        second = _moves(node)
+        first = _moves(node.input_value(0).get_node()) if second else ()
+        if first and [first[axis] for axis in second] == sorted(first):
+            for target in node.output(0).get_target_inputs():
+                target.replace_source_output(node.input_value(0).get_node().input_value(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _moves(node: Any) -> tuple[int, ...]:
+    """Return the order of axes that a Transpose makes; nothing for another node."""
+    if node.get_type_name() != "Transpose":
+        return ()
+    return tuple(node.input_value(1).get_node().get_data().tolist())
 
 
 def _remove_layer_outputs(model: Any) -> dict[Any, str]:

@@ -53,8 +53,11 @@ def make_network() -> NetworkMaker:
     """Makes a network none of whose weights is what it starts with, batch norms' statistics included."""
 
     def make(architecture: Architecture) -> Any:
+        import keras
+
         from unetplus_edge.networks import build_network
 
+        keras.utils.set_random_seed(7)
         rng = np.random.default_rng(7)
         model = build_network(architecture, (SIDE, SIDE))
         model.set_weights(

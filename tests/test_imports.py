@@ -63,7 +63,7 @@ def _modules() -> list[str]:
 def _may_load_a_framework(name: str) -> bool:
     rooms = ("unetplus_edge.networks", "unetplus_edge.training")
     inside = any(name == room or name.startswith(f"{room}.") for room in rooms)
-    return (inside and name not in _LIGHT_TRAINING) or name == "unetplus_edge.imaging.tv_numba"
+    return (inside and name not in _LIGHT_TRAINING) or name == "unetplus_edge.imaging.kernels_numba"
 
 
 def test_importing_loads_no_framework() -> None:

@@ -1,10 +1,12 @@
 """From a raw frame to patches, and from a network's answers to measured nuclei."""
 
+from unetplus_edge.imaging.constants import Preprocessing
 from unetplus_edge.imaging.frames import as_frame
 from unetplus_edge.imaging.measure import Nuclei, measure
 from unetplus_edge.imaging.patches import PATCH_SIDE, PatchGrid, patch_origins
 from unetplus_edge.imaging.postprocess import Postprocessing, label_nuclei
-from unetplus_edge.imaging.preprocess import FrameRange, Preprocessing, frame_range, preprocess, preprocess_block
+from unetplus_edge.imaging.preprocess import Preprocessor, preprocess, preprocess_block
+from unetplus_edge.imaging.scaling import FrameRange, frame_range
 
 __all__ = [
     "PATCH_SIDE",
@@ -13,6 +15,7 @@ __all__ = [
     "PatchGrid",
     "Postprocessing",
     "Preprocessing",
+    "Preprocessor",
     "as_frame",
     "frame_range",
     "label_nuclei",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -16,6 +16,7 @@ def equalise(codes: NDArray[np.uint8], tile: int, clip: float) -> NDArray[np.uin
 
     OpenCV divides a frame into a number of tiles, so that their size follows the frame's. Here
     the size is given: the frame is continued by reflection to whole tiles and cut afterwards.
+    The compiled kernels of `unetplus_edge.imaging.kernels_numba` give the same.
 
     Parameters
     ----------
@@ -37,3 +38,19 @@ def equalise(codes: NDArray[np.uint8], tile: int, clip: float) -> NDArray[np.uin
     padded = cv2.copyMakeBorder(codes, 0, rows * tile - height, 0, columns * tile - width, cv2.BORDER_REFLECT_101)
     equalised = cv2.createCLAHE(clip, (columns, rows)).apply(padded)
     return equalised[:height, :width]  # type: ignore[return-value]
+
+
+def most_in_a_bin(tile: int, clip: float) -> int:
+    """Return the most pixels that a bin of a tile may hold, as OpenCV rounds it."""
+    return max(int(clip * tile * tile / 256), 1)
+
+
+def continued(length: int, tile: int) -> NDArray[np.int32]:
+    """Return which pixel stands at each place of an axis that is continued to whole tiles.
+
+    >>> continued(6, 8)
+    array([0, 1, 2, 3, 4, 5, 4, 3], dtype=int32)
+    """
+    beyond = range(length, -(-length // tile) * tile)
+    reflected = [cv2.borderInterpolate(place, length, cv2.BORDER_REFLECT_101) for place in beyond]
+    return np.concatenate([np.arange(length), reflected]).astype(np.int32)

@@ -49,7 +49,9 @@ def as_frame(array: NDArray[Any], name: str = "the frame") -> Frame:
         raise InputError(f"{name} holds {array.dtype} pixels; convert them to uint8, uint16 or a floating-point type")
     with np.errstate(over="ignore"):
         frame = array.astype(np.float32, copy=False)
+    # Least and greatest tell whether any is unusable, without a mask of the frame's size.
+    with np.errstate(invalid="ignore"):
+        if np.isfinite(frame.min()) and np.isfinite(frame.max()):
+            return frame
     unusable = int(frame.size - np.count_nonzero(np.isfinite(frame)))
-    if unusable:
-        raise InputError(f"{name} has {unusable} pixels that are NaN or beyond float32; replace them by a number first")
-    return frame
+    raise InputError(f"{name} has {unusable} pixels that are NaN or beyond float32; replace them by a number first")

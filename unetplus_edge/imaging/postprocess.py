@@ -63,7 +63,7 @@ def label_nuclei(probability: NDArray[np.float32], constants: Postprocessing) ->
             f"a probability map of shape {probability.shape} cannot be labelled; it has two axes, height and width"
         )
     nucleus = (probability > constants.threshold).astype(np.uint8)
-    _fill_holes(nucleus, constants.max_hole_area, connectivity=12 - constants.connectivity)
+    fill_holes(nucleus, constants.max_hole_area, connectivity=12 - constants.connectivity)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(nucleus, connectivity=constants.connectivity)
     kept = stats[:, cv2.CC_STAT_AREA] >= constants.min_nucleus_area
     kept[0] = False
@@ -72,9 +72,19 @@ def label_nuclei(probability: NDArray[np.float32], constants: Postprocessing) ->
     return numbered
 
 
-def _fill_holes(nucleus: NDArray[np.uint8], max_area: int, connectivity: int) -> None:
-    # A hole is background that does not reach the frame's edge. Background is connected the other
-    # way than nuclei are, or a diagonal line of nucleus would not enclose anything.
+def fill_holes(nucleus: NDArray[np.uint8], max_area: int, connectivity: int) -> None:
+    """Fill holes in place: background that does not reach the frame's edge.
+
+    Parameters
+    ----------
+    nucleus
+        uint8, shape (height, width): 1 = nucleus, 0 = background.
+    max_area
+        Holes of at most this many pixels are filled.
+    connectivity
+        Of the background, which is connected the other way than nuclei are, or a diagonal line of
+        nucleus would not enclose anything: 8 where nuclei are connected along edges, else 4.
+    """
     _, background, stats, _ = cv2.connectedComponentsWithStats(1 - nucleus, connectivity=connectivity)
     height, width = nucleus.shape
     left, top, across, down, area = stats.T

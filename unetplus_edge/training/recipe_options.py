@@ -54,6 +54,7 @@ _PARTS: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
             "clahe_clip": "Clip limit of CLAHE, in units of the mean over the bins of a tile.",
             "tv_weight": "Strength of total-variation denoising; 0 leaves it out.",
             "tv_iterations": "Iterations of the denoising.",
+            "tv_scheme": "What an iteration is: 12 of primal_dual come as near to the solution as 30 of chambolle.",
         },
     ),
     "augmentation": (

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from unetplus_edge.errors import InputError
-from unetplus_edge.imaging import Postprocessing, as_frame, label_nuclei, measure, preprocess
-from unetplus_edge.imaging.preprocess import Preprocessing
+from unetplus_edge.imaging import Postprocessing, Preprocessing, as_frame, label_nuclei, measure, preprocess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -28,6 +28,7 @@ _CONSTANTS = st.builds(
     clahe_clip=st.floats(0.5, 20),
     tv_weight=st.sampled_from([0.0, 0.02, 0.3]),
     tv_iterations=st.integers(0, 12),
+    tv_scheme=st.sampled_from(["chambolle", "primal_dual"]),
 )
 
 

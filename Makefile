@@ -53,5 +53,5 @@ $(VENV)/.edge-installed: setup.cfg pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.all-installed: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.[fast,train,export,trt-rtx,bench,test,dev]'
+	$(PIP) --editable '.[fast,train,export,trt-rtx,bench,serve,formats,cluster,test,dev]'
 	touch $@ $(VENV)/.edge-installed

@@ -7,7 +7,8 @@ class UnetPlusError(Exception):
     """What went wrong and what to do about it, in one sentence for the user.
 
     Commands print the sentence on stderr and leave with `exit_code`. Codes 1 and 2 belong to
-    Python and to the command line; 3 to 5 are kept for the outcome of an export.
+    Python and to the command line; 3 to 5 are kept for the outcome of an export, 6 for a comparison of
+    measurements of which one is slower.
     """
 
     exit_code = 10
@@ -59,3 +60,9 @@ class ConversionError(UnetPlusError):
     """A model cannot be converted to a format."""
 
     exit_code = 18
+
+
+class CameraError(UnetPlusError):
+    """A camera cannot be opened here, is gone, or gives what is no frame."""
+
+    exit_code = 19

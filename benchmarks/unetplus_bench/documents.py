@@ -13,8 +13,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unetplus_bench.device_words import device_title
+from unetplus_bench.report_columns import SPEED
+from unetplus_bench.results import read_result
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+MACHINE = "epyc-2-cores"
+"""The folder of results whose speed the README shows: two cores of a server, without a GPU."""
+
+_SPEED_COLUMNS = {
+    "row": "engine, stored, executed",
+    "p50, ms": "ms/patch, median",
+    "p95, ms": "95 %",
+    "Kaggle score, validation": "Kaggle score, validation images",
+    "to Keras": "to Keras",
+}
 
 _BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n)(.*?)(<!-- /numbers -->)", re.DOTALL)
 
@@ -171,12 +186,23 @@ def _conversions(results: Path) -> str:
     return "\n\n".join([table(header, rows), "\n".join(["```sh", report["command"], *past["commands"], "```"])])
 
 
+def _speed(results: Path) -> str:
+    result = read_result(results / MACHINE / "net.json")
+    kept = [column for column in SPEED if column.title in _SPEED_COLUMNS]
+    rows = [[column.cell(row, result) for column in kept] for row in result.rows if row.error is None]
+    header = [_SPEED_COLUMNS[column.title] for column in kept]
+    return "\n\n".join(
+        [f"{device_title(result.device)}:", table(header, rows), f"```sh\n{result.command}\n```"],
+    )
+
+
 RENDERERS: dict[str, Callable[[Path], str]] = {
     "scores": _scores,
     "scores-commands": _scores_commands,
     "error-causes": _error_causes,
     "specimen": _specimen,
     "conversions": _conversions,
+    "speed": _speed,
 }
 
 

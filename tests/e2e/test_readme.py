@@ -22,7 +22,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def _commands(page: Path) -> list[list[str]]:
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
-    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    joined = [block.replace("\\\n", " ") for block in blocks]
+    lines = [shlex.split(line, comments=True) for block in joined for line in block.splitlines()]
     return [words for words in lines if words and words[0].startswith("unetplus-")]
 
 
@@ -34,8 +35,9 @@ def test_every_command_of_the_documents_is_one_that_its_program_takes(words: lis
     (entry,) = entry_points(group="console_scripts", name=words[0])
     command, arguments = entry.load(), words[1:]
     while isinstance(command, click.Group):
-        if arguments[0] not in command.commands:
-            arguments = ["convert", *arguments]  # what unetplus-export does with a bundle
+        if not arguments or arguments[0] not in command.commands:
+            # What the command is without a subcommand's name.
+            arguments = [{"unetplus-bench": "run"}.get(words[0], "convert"), *arguments]
         command, arguments = command.commands[arguments[0]], arguments[1:]
     command.make_context(words[0], arguments, resilient_parsing=False).close()
 

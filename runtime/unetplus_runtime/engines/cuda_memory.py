@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CudaLibrary = Literal["cuda-python", "pycuda"]
 
 _FLOAT = 4
+_MILLISECOND = 1e-3
 
 
 class Cuda(Protocol):
@@ -56,6 +57,14 @@ class Cuda(Protocol):
 
     def event(self) -> Any:
         """Return a new event, which stands for a point in a stream."""
+        ...
+
+    def timed_event(self) -> Any:
+        """Return a new event that also stands for the time at which it was reached."""
+        ...
+
+    def seconds_between(self, begin: Any, end: Any) -> float:
+        """Return the seconds between two timed events, both recorded and the second waited for, by the GPU's clock."""
         ...
 
     def copy_to_device(self, address: int, array: NDArray[np.float32], stream: int) -> None:
@@ -168,9 +177,15 @@ class CudaPython:
 
     def event(self) -> Any:
         """See `Cuda`."""
-        event = self._call(self._runtime.cudaEventCreateWithFlags, self._runtime.cudaEventDisableTiming)
-        self._give_back.append(lambda: self._runtime.cudaEventDestroy(event))
-        return event
+        return self._event(self._runtime.cudaEventDisableTiming)
+
+    def timed_event(self) -> Any:
+        """See `Cuda`."""
+        return self._event(self._runtime.cudaEventDefault)
+
+    def seconds_between(self, begin: Any, end: Any) -> float:
+        """See `Cuda`."""
+        return float(self._call(self._runtime.cudaEventElapsedTime, begin, end)) * _MILLISECOND
 
     def copy_to_device(self, address: int, array: NDArray[np.float32], stream: int) -> None:
         """See `Cuda`."""
@@ -224,6 +239,11 @@ class CudaPython:
             with self.current():
                 while self._give_back:
                     self._give_back.pop()()
+
+    def _event(self, flags: int) -> Any:
+        event = self._call(self._runtime.cudaEventCreateWithFlags, flags)
+        self._give_back.append(lambda: self._runtime.cudaEventDestroy(event))
+        return event
 
     def _call(self, function: Callable[..., tuple[Any, ...]], *arguments: Any) -> Any:
         """Call CUDA and return its answer, or raise its error as an `EngineError`."""
@@ -282,6 +302,16 @@ class PyCuda:
         """See `Cuda`."""
         with self._errors("cuEventCreate"):
             return self._driver.Event(self._driver.event_flags.DISABLE_TIMING)
+
+    def timed_event(self) -> Any:
+        """See `Cuda`."""
+        with self._errors("cuEventCreate"):
+            return self._driver.Event()
+
+    def seconds_between(self, begin: Any, end: Any) -> float:
+        """See `Cuda`."""
+        with self._errors("cuEventElapsedTime"):
+            return float(begin.time_till(end)) * _MILLISECOND
 
     def copy_to_device(self, address: int, array: NDArray[np.float32], stream: int) -> None:
         """See `Cuda`."""

@@ -22,7 +22,7 @@ from unetplus_runtime.engines.plan_cache import REBUILD, read_plan, require_usab
 from unetplus_runtime.engines.tensorrt_flavour import find_flavour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import numpy as np
@@ -119,6 +119,18 @@ class TensorRTEngine(OpenNetwork):
             held.run(patches, answers)
         return answers
 
+    def compute_seconds(self, patches: NDArray[np.float32]) -> float:
+        """Return how long the GPU computes for patches that it has already, by its own clock.
+
+        Parameters
+        ----------
+        patches
+            As for `infer`. Copying them there is not in the time, nor are their answers copied back.
+        """
+        require_patches(patches, self.info.patch_side)
+        held: _Held = self._network()
+        return held.compute_seconds(patches) if len(patches) else 0.0
+
     def close(self) -> None:
         """Free the network and its memory."""
         if self._held is not None:
@@ -203,17 +215,18 @@ class _Held:
             for _ in range(_SLOTS)
         ]
         self._captures = cuda.captures_graphs and not flavour.records_graphs_itself
+        self._clock = (cuda.timed_event(), cuda.timed_event())
+        self._compute_graph: Any = None
         self._size = 0
         self._calls = 0
 
     def run(self, patches: NDArray[np.float32], answers: NDArray[np.float32]) -> None:
         """Answer patches, at least one, in batches of one size; the last one is filled up with whatever is there."""
-        count = -(-len(patches) // self._most)
-        size = max(-(-len(patches) // count), self._least)
-        batches = [slice(number * size, (number + 1) * size) for number in range(count)]
+        batches = self._batches(len(patches))
+        count = len(batches)
         with self._cuda.current():
             try:
-                self._set_size(size)
+                self._set_size(batches[0].stop)
                 self._begin(0, patches[batches[0]])
                 for number in range(1, count):
                     self._begin(number, patches[batches[number]])
@@ -223,6 +236,40 @@ class _Held:
                 # Nothing may still write to the buffers when they are used again or freed.
                 self._cuda.synchronise(self._stream)
                 raise
+
+    def compute_seconds(self, patches: NDArray[np.float32]) -> float:
+        """Return how long the GPU computes for patches, at least one, batch after batch."""
+        batches = self._batches(len(patches))
+        with self._cuda.current():
+            try:
+                self._set_size(batches[0].stop)
+                return sum(self._seconds_of(patches[batch]) for batch in batches)
+            except BaseException:
+                self._cuda.synchronise(self._stream)
+                raise
+
+    def _seconds_of(self, patches: NDArray[np.float32]) -> float:
+        slot, (begin, end) = self._slots[0], self._clock
+        slot.patches[: len(patches)] = patches
+        self._cuda.copy_to_device(slot.image, slot.patches[: self._size], self._stream)
+        # What the clock begins with may not wait for the copy.
+        self._cuda.synchronise(self._stream)
+        if self._captures and self._compute_graph is None and self._calls > 0:
+            self._compute_graph = self._captured(lambda: self._compute(slot))
+        self._cuda.record(begin, self._stream)
+        if self._compute_graph is None:
+            self._compute(slot)
+        else:
+            self._cuda.launch(self._compute_graph, self._stream)
+        self._cuda.record(end, self._stream)
+        self._cuda.wait_for(end)
+        return self._cuda.seconds_between(begin, end)
+
+    def _batches(self, count: int) -> list[slice]:
+        """Return which patches go into each batch; all batches are of one size, the last one perhaps not full."""
+        number = -(-count // self._most)
+        size = max(-(-count // number), self._least)
+        return [slice(start, start + size) for start in range(0, number * size, size)]
 
     def close(self) -> None:
         """Free everything: graphs before the network whose work they hold, that before the GPU."""
@@ -248,22 +295,25 @@ class _Held:
             if slot.graph is not None:
                 self._cuda.discard(slot.graph)
                 slot.graph = None
+        if self._compute_graph is not None:
+            self._cuda.discard(self._compute_graph)
+            self._compute_graph = None
 
     def _begin(self, number: int, patches: NDArray[np.float32]) -> None:
         slot = self._slots[number % _SLOTS]
         slot.patches[: len(patches)] = patches
         # The library settles in during the first call with a size, which may not be captured.
         if self._captures and slot.graph is None and self._calls > 0:
-            slot.graph = self._captured(slot)
+            slot.graph = self._captured(lambda: self._enqueue(slot))
         if slot.graph is None:
             self._enqueue(slot)
         else:
             self._cuda.launch(slot.graph, self._stream)
         self._cuda.record(slot.done, self._stream)
 
-    def _captured(self, slot: _Slot) -> Any:
+    def _captured(self, work: Callable[[], None]) -> Any:
         try:
-            return self._cuda.capture(self._stream, lambda: self._enqueue(slot))
+            return self._cuda.capture(self._stream, work)
         except EngineError:
             # Not every kernel may be captured. The same work in single steps takes a little longer.
             self._captures = False
@@ -272,11 +322,14 @@ class _Held:
     def _enqueue(self, slot: _Slot) -> None:
         size = self._size
         self._cuda.copy_to_device(slot.image, slot.patches[:size], self._stream)
+        self._compute(slot)
+        self._cuda.copy_to_host(slot.answers[:size], slot.probability, self._stream)
+
+    def _compute(self, slot: _Slot) -> None:
         self._context.set_tensor_address(self._ends.image, slot.image)
         self._context.set_tensor_address(self._ends.probability, slot.probability)
         if not self._context.execute_async_v3(self._stream):
             raise EngineError(f"TensorRT failed to run the network ({self._flavour.first_error()})")
-        self._cuda.copy_to_host(slot.answers[:size], slot.probability, self._stream)
 
     def _end(self, number: int, answers: NDArray[np.float32]) -> None:
         slot = self._slots[number % _SLOTS]

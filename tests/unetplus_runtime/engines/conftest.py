@@ -42,6 +42,7 @@ class FakeCuda(ModuleType):
     cudaMemcpyKind = _CopyKind  # noqa: N815
     cudaStreamCaptureMode = _CaptureMode  # noqa: N815
     cudaStreamNonBlocking = 1  # noqa: N815
+    cudaEventDefault = 0  # noqa: N815
     cudaEventDisableTiming = 2  # noqa: N815
 
     def __init__(self) -> None:
@@ -54,6 +55,7 @@ class FakeCuda(ModuleType):
         self._done: dict[int, int] = {}
         self.capturing: list[Callable[[], None]] | None = None
         self._next = 1
+        self._untimed: set[int] = set()
 
     def give(self, stream: int, work: Callable[[], None]) -> None:
         """Give a stream something to do, as a library does that computes."""
@@ -101,7 +103,10 @@ class FakeCuda(ModuleType):
         return (_Error.cudaSuccess,)
 
     def cudaEventCreateWithFlags(self, flags):  # noqa: N802
-        return _Error.cudaSuccess, self._new("event")
+        event = self._new("event")
+        if flags == self.cudaEventDisableTiming:
+            self._untimed.add(event)
+        return _Error.cudaSuccess, event
 
     def cudaEventDestroy(self, event):  # noqa: N802
         del self.taken[event]
@@ -120,6 +125,14 @@ class FakeCuda(ModuleType):
             stream, count = self.taken[event]
             self._work(stream, count)
         return (_Error.cudaSuccess,)
+
+    def cudaEventElapsedTime(self, begin, end):  # noqa: N802
+        """Everything that a stream does takes a millisecond."""
+        if {begin, end} & self._untimed:
+            return _Error.cudaErrorMemoryAllocation, None
+        (stream, first), (_, last) = self.taken[begin], self.taken[end]
+        assert self._done[stream] >= last, "the end was not waited for"
+        return _Error.cudaSuccess, float(last - first)
 
     def cudaStreamSynchronize(self, stream):  # noqa: N802
         self._work(stream, len(self._queues[stream]))

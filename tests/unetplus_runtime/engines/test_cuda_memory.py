@@ -162,8 +162,14 @@ class FakePyCuda(ModuleType):
     def Stream(self):  # noqa: N802
         return SimpleNamespace(handle=7, synchronize=lambda: self.calls.append("synchronise"))
 
-    def Event(self, flags):  # noqa: N802
+    def Event(self, flags=0):  # noqa: N802
+        def time_till(end):
+            if flags == self.event_flags.DISABLE_TIMING:
+                raise self.Error("invalid resource handle")
+            return 2.5
+
         return SimpleNamespace(
+            time_till=time_till,
             record=lambda stream: self.calls.append(f"record {stream.handle}"),
             synchronize=lambda: self.calls.append("wait"),
         )
@@ -200,6 +206,13 @@ def test_pycuda_copies_as_cuda_python_does(fake_pycuda):
     assert fake_pycuda.calls.count("push") == fake_pycuda.calls.count("pop") == 3
     assert fake_pycuda.calls.count("detach") == 1
     assert fake_pycuda.calls[:2] == ["init", "device 2"]
+
+
+def test_timed_events_tell_seconds_and_others_none(fake_pycuda):
+    cuda = PyCuda(0)
+    assert cuda.seconds_between(cuda.timed_event(), cuda.timed_event()) == pytest.approx(0.0025)
+    with pytest.raises(EngineError, match="cuEventElapsedTime"):
+        cuda.seconds_between(cuda.event(), cuda.timed_event())
 
 
 def test_pycuda_has_no_graphs_and_says_so(fake_pycuda):

@@ -215,6 +215,35 @@ def test_the_same_number_of_patches_again_is_a_captured_graph(library, fake_cuda
         assert fake_cuda.launched == 4
 
 
+@pytest.mark.parametrize(("count", "batches"), [(1, 1), (4, 1), (9, 3)])
+def test_the_time_of_computing_is_without_copies(library, count, batches):
+    with opened() as engine:
+        # Whatever a stream does takes a millisecond here: copies would be told by two more a batch.
+        for seed in range(3):
+            assert engine.compute_seconds(patches(count, seed)) == pytest.approx(1e-3 * batches)
+
+
+def test_timing_leaves_answers_as_they_are_and_memory_as_it_was(library, fake_cuda):
+    engine = opened()
+    given = patches(5)
+    for _ in range(3):
+        engine.compute_seconds(given)
+        np.testing.assert_array_equal(engine.infer(given), 1 - given)
+    engine.close()
+    assert fake_cuda.taken == {}
+
+
+def test_computing_that_may_not_be_captured_is_timed_all_the_same(library):
+    with opened() as engine:
+        library.context.refuses_capture = True
+        assert [engine.compute_seconds(patches(2)) for _ in range(3)] == pytest.approx([1e-3] * 3)
+
+
+def test_no_patches_take_no_time(library):
+    with opened() as engine:
+        assert engine.compute_seconds(patches(0)) == 0
+
+
 def test_what_may_not_be_captured_is_run_step_by_step(library, fake_cuda):
     library.context.refuses_capture = True
     given = patches(8)

@@ -45,12 +45,16 @@ class Bundle:
         return self.path / self.manifest.keras_file
 
     def conversion(
-        self, target: Target, precision: Precision, remainder: Literal["fp32", "fp16"] | None = None
+        self,
+        target: Target,
+        precision: Precision,
+        remainder: Literal["fp32", "fp16"] | None = None,
+        patch_side: int | None = None,
     ) -> ConversionRecord | None:
         """Return the conversion to a format with weights stored in a precision, or None.
 
         `remainder` tells int8 files apart that differ in what they leave out of int8; None takes
-        the first.
+        the first. `patch_side` is that of the record: None for patches of the recipe's side.
         """
         return next(
             (
@@ -59,6 +63,7 @@ class Bundle:
                 if record.target == target
                 and record.stored_precision == precision
                 and remainder in (None, record.remainder)
+                and record.patch_side == patch_side
             ),
             None,
         )
@@ -165,7 +170,7 @@ def add_conversion(bundle: Bundle, file: Path, record: ConversionRecord) -> Bund
     file
         The converted file; its companions lie beside it, under the names that the record gives.
     record
-        What it is. Earlier is what has the same target, stored precision and remainder.
+        What it is. Earlier is what has the same target, stored precision, remainder and patch side.
 
     Returns
     -------
@@ -183,7 +188,7 @@ def add_conversion(bundle: Bundle, file: Path, record: ConversionRecord) -> Bund
     sources = [file, *(file.with_name(PurePosixPath(part.file).name) for part in record.companions)]
     for part, source in zip(record.files, sources, strict=True):
         _check_source(source, part.sha256)
-    replaced = bundle.conversion(record.target, record.stored_precision, record.remainder)
+    replaced = bundle.conversion(record.target, record.stored_precision, record.remainder, record.patch_side)
     kept = tuple(other for other in bundle.manifest.conversions if other != replaced)
     taken = {MANIFEST, bundle.manifest.keras_file, *(name for other in kept for name in _names(other))}
     for name in _names(record):

@@ -203,7 +203,10 @@ class ConversionRecord(_Record):
     operators
         How often each operator is in the file, for formats that can tell.
     higher_precision
-        Layers that int8 leaves in the remainder's precision.
+        Layers that int8 leaves in the remainder's precision, or whose weights fp16 leaves in fp32.
+    patch_side
+        Side of a patch in pixels, where it is not the recipe's; null where it is. Such a file is
+        for whoever opens it by its name: with the bundle's frames it would not fit.
     verifications
         One an engine.
     tools
@@ -220,6 +223,7 @@ class ConversionRecord(_Record):
     remainder: Literal["fp32", "fp16"] | None = None
     operators: dict[str, int] = {}
     higher_precision: tuple[str, ...] = ()
+    patch_side: int | None = None
     verifications: tuple[VerificationRecord, ...] = ()
     tools: dict[str, str] = {}
     calibration: CalibrationRecord | None = None

@@ -204,13 +204,9 @@ def required_patches(request: Request) -> NDArray[np.float32]:
 
 
 def _training_frames() -> list[_Frame]:
-    held_out = validation_images()
-    return [
-        _Frame(sample.id, sample.image, _labelled(sample))
-        # Every layout of the data set has the released labels.
-        for sample in open_dsb2018(labels="released").training
-        if sample.id not in held_out
-    ]
+    # Every layout of the data set has the released labels.
+    samples = open_dsb2018(labels="released").learnt_from
+    return [_Frame(sample.id, sample.image, _labelled(sample)) for sample in samples]
 
 
 def _labelled(sample: Sample) -> Callable[[NDArray[Any]], NDArray[np.bool_]]:
@@ -233,8 +229,7 @@ def _held_out_content() -> frozenset[str]:
     if not os.environ.get("UNETPLUS_DATA"):
         return frozenset()
     data = open_dsb2018(labels="released")
-    validation = [sample for sample in data.training if sample.id in validation_images()]
-    return frozenset(_content(sample.image()) for sample in (*validation, *data.test))
+    return frozenset(_content(sample.image()) for sample in (*data.validation, *data.test))
 
 
 def _unseen(source: FrameSource, held_out: frozenset[str]) -> Callable[[], NDArray[Any]]:

@@ -22,9 +22,10 @@ from unetplus_edge.manifest import CalibrationMethod, Precision, Target
 from unetplus_edge.zoo import DEFAULT, find_bundle
 from unetplus_export.calibration import calibration_patches
 from unetplus_export.doctor import doctor_report, render
-from unetplus_export.exporter import Exporter, Options, Outcome
+from unetplus_export.exporter import Exporter, Options
 from unetplus_export.material import has_real_images, real_material, simulated_material
 from unetplus_export.plans import make_plan
+from unetplus_export.sides import for_side
 from unetplus_export.stages import shown_stages
 from unetplus_export.tables import outcome_table
 from unetplus_export.targets import TARGETS
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from unetplus_edge.bundle import Bundle
     from unetplus_edge.manifest import Manifest
     from unetplus_export.calibration import Calibration
+    from unetplus_export.outcome import Outcome
     from unetplus_export.stages import Stages
 
 IMPOSSIBLE_HERE, UNVERIFIABLE_HERE, LIMIT_FAILED = 3, 4, 5
@@ -111,6 +113,12 @@ _quiet = click.option("--quiet", is_flag=True, help="Print warnings and errors o
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Patches a call.  [default: any number where possible, or 1]")
 @click.option(
+    "--patch-size",
+    "side",
+    type=click.IntRange(min=16),
+    help="Side of a patch in pixels, of a file beside those for the model's own.  [default: the model's own]",
+)
+@click.option(
     "--calibration",
     type=click.Path(path_type=Path),
     help="Folder of images to take int8 ranges of.  [default: the data set's training part]",
@@ -143,6 +151,7 @@ def convert(
     target: Target | Literal["all"],
     precision: Precision | Literal["all"],
     batch: int | None,
+    side: int | None,
     calibration: Path | None,
     count: int,
     method: CalibrationMethod | None,
@@ -160,13 +169,13 @@ def convert(
     _use_tensorflow()
     opened = _own(bundle)
     manifest = opened.manifest
-    options = Options(manifest.recipe.patch_side, batch, integer_ends, method)
+    options = Options(side or manifest.recipe.patch_side, batch, integer_ends, method)
     with ExitStack() as opens, shown_stages(quiet=quiet) as stages:
         exporter = Exporter(
             opened,
             options,
-            cache(lambda: _verifier(opened, max_drop, stages, opens)),
-            cache(lambda: _calibration(manifest, calibration, count)),
+            cache(lambda: _verifier(opened, options.patch_side, max_drop, stages, opens)),
+            cache(lambda: _calibration(manifest, calibration, count, options.patch_side)),
             stages,
         )
         build = BuildOptions(
@@ -202,7 +211,7 @@ def verify(context: click.Context, bundle: str, max_drop: float, as_json: bool, 
     _use_tensorflow()
     opened = _own(bundle)
     with ExitStack() as opens, shown_stages(quiet=quiet) as stages:
-        outcomes = verify_again(opened, _verifier(opened, max_drop, stages, opens), stages)
+        outcomes = verify_again(opened, cache(lambda side: _verifier(opened, side, max_drop, stages, opens)), stages)
     if as_json:
         click.echo(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
     elif not quiet:
@@ -238,23 +247,24 @@ def _asked(target: Target | Literal["all"], precision: Precision | Literal["all"
     ]
 
 
-def _verifier(bundle: Bundle, max_drop: float, stages: Stages, opens: ExitStack) -> Verifier:
+def _verifier(bundle: Bundle, side: int, max_drop: float, stages: Stages, opens: ExitStack) -> Verifier:
+    sized = opens.enter_context(for_side(bundle, side))
     if has_real_images():
-        material = real_material(bundle.manifest)
+        material = real_material(sized.manifest)
     else:
         click.echo("warning: UNETPLUS_DATA is not set; conversions are compared on simulated frames", err=True)
-        material = simulated_material(bundle.manifest)
+        material = simulated_material(sized.manifest)
     stages.begin("what the Keras model answers", len(material.samples))
-    reference = opens.enter_context(open_engine(bundle, "keras"))
-    return Verifier(bundle, reference, material, max_drop, stages.step)
+    reference = opens.enter_context(open_engine(sized, "keras"))
+    return Verifier(sized, reference, material, max_drop, stages.step)
 
 
-def _calibration(manifest: Manifest, folder: Path | None, count: int) -> Calibration:
-    calibration = calibration_patches(manifest, folder, count)
+def _calibration(manifest: Manifest, folder: Path | None, count: int, side: int) -> Calibration:
+    calibration = calibration_patches(manifest, folder, count, side)
     if calibration.simulated:
         click.echo(
-            "warning: UNETPLUS_DATA is not set; int8 is calibrated on simulated frames: name a folder of images "
-            "of yours with --calibration",
+            "warning: UNETPLUS_DATA is not set; int8 is calibrated on simulated frames, and layers are compared on "
+            "them: name a folder of images of yours with --calibration",
             err=True,
         )
     return calibration

@@ -29,11 +29,12 @@ class Request:
     batch
         Patches a call; None for any number, where the format allows it, else one.
     calibration
-        For int8: what ranges are taken of.
+        For int8: what ranges are taken of. For what layers cost: what answers are compared on.
     method
         For int8: how they are taken.
     keep
-        For int8: layers, by their names in the Keras model, that stay in the remainder's precision.
+        Layers, by their names in the Keras model, that int8 leaves in the remainder's precision, or
+        whose weights fp16 leaves in fp32.
     remainder
         For int8: stored precision of what stays out of it.
     integer_ends
@@ -64,8 +65,8 @@ class Converted:
     operators
         How often each operator is in the file, by name; empty where the format cannot tell.
     higher_precision
-        For int8: layers, by their names in the Keras model, that are not computed in it; or parts
-        of layers, as LAYER:OPERATOR.
+        Layers, by their names in the Keras model, that are not computed in int8, or parts of such
+        layers, as LAYER:OPERATOR; for fp16, those whose weights are stored in fp32.
     """
 
     tools: Mapping[str, str]

@@ -1,17 +1,18 @@
-"""One conversion from request to record: made, tried, repaired where int8 needs it, and kept if it passes."""
+"""One conversion from request to record: made, tried, repaired where it needs it, and kept if it passes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from unetplus_edge.bundle import add_conversion
 from unetplus_edge.errors import ConversionError, EngineError, OutputError
 from unetplus_edge.files import sha256_of
-from unetplus_edge.manifest import CalibrationRecord, ConversionRecord, FileRecord, PlanRecord, VerificationRecord
+from unetplus_edge.manifest import CalibrationRecord, ConversionRecord, FileRecord, VerificationRecord
 from unetplus_export.conversion import Request
+from unetplus_export.outcome import Outcome
 from unetplus_export.targets import TARGETS, converter, layer_errors, runnable
 from unetplus_runtime.engines import open_engine
 
@@ -22,50 +23,9 @@ if TYPE_CHECKING:
     from unetplus_edge.manifest import CalibrationMethod, EngineName, Precision, Target
     from unetplus_export.calibration import Calibration
     from unetplus_export.conversion import Converted
+    from unetplus_export.outcome import Status
     from unetplus_export.stages import Stages
     from unetplus_export.verify import Verifier
-
-Status = Literal["verified", "unverified", "impossible", "failed"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one target and precision.
-
-    Attributes
-    ----------
-    target, precision
-        What was asked for.
-    status
-        verified: it is in the bundle and keeps its limits; unverified: it is made, and nothing
-        here can run it; impossible: it cannot be made here; failed: it was made, does not keep
-        its limits, and is not in the bundle.
-    reason
-        Why not, in one sentence; None where verified.
-    record
-        What was made; None where nothing was.
-    size
-        Of its files, in bytes.
-    """
-
-    target: Target
-    precision: Precision
-    status: Status
-    reason: str | None = None
-    record: ConversionRecord | PlanRecord | None = None
-    size: int = 0
-
-    @property
-    def verifications(self) -> tuple[VerificationRecord, ...]:
-        """What every engine that was tried made of it."""
-        if isinstance(self.record, PlanRecord):
-            return (self.record.verification,)
-        return self.record.verifications if self.record else ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        record = self.record.model_dump(mode="json") if self.record else None
-        return {**{field.name: getattr(self, field.name) for field in fields(self)}, "record": record}
 
 
 @dataclass(frozen=True)
@@ -103,9 +63,13 @@ class _Attempt:
 
     @property
     def loss(self) -> float:
-        """By how much the worse of the two limited scores fell."""
-        drop = self.verifications[0].score_drop
-        return max(drop["average_iou"], drop["kaggle_score"]) if drop else float("inf")
+        """What the limit is of: by how much the worse score fell for int8, the largest difference otherwise."""
+        verdict = self.verifications[0]
+        if verdict.parity is None or verdict.score_drop is None:
+            return float("inf")
+        if self.request.precision == "int8":
+            return max(verdict.score_drop["average_iou"], verdict.score_drop["kaggle_score"])
+        return verdict.parity.max_difference
 
 
 class Exporter:
@@ -114,13 +78,15 @@ class Exporter:
     Parameters
     ----------
     bundle
-        The bundle; conversions are added to it. `bundle` is always what it is now.
+        The bundle; conversions are added to it. `bundle` is always what it is now. One for patches
+        of another side than the recipe's stands beside those for that.
     options
         Of all conversions.
     verifier
-        Gives the verdict; made when the first conversion asks for it.
+        Gives the verdict, on patches of that side; made when the first conversion asks for it.
     calibration
-        Gives the patches for int8; called when the first int8 conversion asks for them.
+        Gives patches of that side, for int8 and to find out which layers lose most; called when
+        they are first asked for.
     stages
         Told what goes on.
     """
@@ -182,37 +148,40 @@ class Exporter:
         )
 
     def _best(self, target: Target, request: Request, folder: Path) -> _Attempt:
-        if request.precision != "int8":
-            return self._attempt(target, request, folder / "plain")
-        methods = (self._options.method,) if self._options.method else TARGETS[target].methods
+        every_method = request.precision == "int8" and self._options.method is None
+        methods = TARGETS[target].methods if every_method else (request.method,)
         attempts = [self._attempt(target, replace(request, method=method), folder / method) for method in methods]
         best = min(attempts, key=lambda attempt: attempt.loss)
         return best if best.passed or best.loss == float("inf") else self._repaired(target, best, folder)
 
     def _repaired(self, target: Target, best: _Attempt, folder: Path) -> _Attempt:
-        """Return the first attempt that passes with ever more of the worst layers left out of int8, or the best."""
-        find_errors = layer_errors(target)
+        """Return the first attempt that passes with ever more of the worst layers kept out, or the best."""
+        precision = best.request.precision
+        find_errors = layer_errors(target, precision)
         if find_errors is None:
             return best
-        self._stages.begin(f"{target} int8: which layers lose most")
-        worst = [name for name, _ in find_errors(best.request, best.file)]
+        self._stages.begin(f"{target} {precision}: which layers lose most")
+        compared = replace(best.request, calibration=best.request.calibration or self._calibration())
+        worst = [name for name, _ in find_errors(compared, best.file)]
         count = 1
         while not best.passed and count < len(worst):
             request = replace(best.request, keep=tuple(worst[:count]))
             attempt = self._attempt(target, request, folder / f"{count}_kept")
+            if attempt.stored != precision:
+                break  # so little is left in it that it would be another one
             best = min(best, attempt, key=lambda tried: (not tried.passed, tried.loss))
             count *= 2
         return best
 
     def _attempt(self, target: Target, request: Request, folder: Path) -> _Attempt:
         kind = TARGETS[target]
-        title = f"{target} {request.precision}"
-        if request.precision == "int8":
-            title += f" by {request.method}" + (f", {len(request.keep)} layers kept out" if request.keep else "")
+        title = f"{target} {request.precision}" + (f" by {request.method}" if request.precision == "int8" else "")
+        title += f", {len(request.keep)} layers kept out" if request.keep else ""
         self._stages.begin(f"{title}: converting")
         folder.mkdir()
         remainder = "_fp16" if request.remainder == "fp16" else ""
-        file = folder / f"model_{request.precision}{remainder}{kind.suffix}"
+        side = f"_{self.other_side}px" if self.other_side else ""
+        file = folder / f"model_{request.precision}{remainder}{side}{kind.suffix}"
         converted = converter(target)(request, file)
         verifications = []
         stored: Precision = request.precision
@@ -232,6 +201,12 @@ class Exporter:
         """What gives the verdicts."""
         return self._verifier()
 
+    @property
+    def other_side(self) -> int | None:
+        """Side of a patch in pixels, where it is not the one that the model was trained with."""
+        side = self._options.patch_side
+        return None if side == self.bundle.manifest.recipe.patch_side else side
+
     def _tried(self, file: Path, engine: EngineName) -> tuple[VerificationRecord, Precision]:
         with runnable(file) as network, open_engine(network, engine) as opened:
             return self._verifier().verify(opened), opened.info.stored_precision
@@ -243,7 +218,7 @@ class Exporter:
                 f"what was converted to {target} {request.precision} has weights in {attempt.stored}; "
                 "report this, with the versions of unetplus-export doctor"
             )
-        record = _record(target, attempt)
+        record = _record(target, attempt, self.other_side)
         first = attempt.verifications[0]
         size = sum(path.stat().st_size for path in (attempt.file, *map(attempt.file.with_name, converted.companions)))
         # What never ran has no library.
@@ -253,7 +228,7 @@ class Exporter:
         return Outcome(target, request.precision, status, first.reason, record, size)
 
 
-def _record(target: Target, attempt: _Attempt) -> ConversionRecord:
+def _record(target: Target, attempt: _Attempt, other_side: int | None) -> ConversionRecord:
     request, converted = attempt.request, attempt.converted
     calibration = request.calibration
     return ConversionRecord(
@@ -268,6 +243,7 @@ def _record(target: Target, attempt: _Attempt) -> ConversionRecord:
         remainder=request.remainder if request.precision == "int8" else None,
         operators=dict(converted.operators),
         higher_precision=converted.higher_precision,
+        patch_side=other_side,
         verifications=attempt.verifications,
         tools=dict(converted.tools),
         calibration=CalibrationRecord(

@@ -62,9 +62,11 @@ def convert_onnx(request: Request, destination: Path) -> Converted:
     if request.precision == "int8":
         model, left_out = quantised(model, request)
         tools["onnxruntime"] = version("onnxruntime")
-    if request.precision == "fp16" or (request.precision == "int8" and request.remainder == "fp16"):
-        cast_to_half(model)
+    if request.precision == "fp16":
+        left_out = tuple(request.keep)
+        cast_to_half(model, left_out)
     if request.precision == "int8" and request.remainder == "fp16":
+        cast_to_half(model)
         opset, ir_version = SCALED_OPSET, SCALED_IR_VERSION
     name_batch(model, request.batch)
     write_model(model, request, destination, opset, ir_version)

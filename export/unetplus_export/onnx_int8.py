@@ -10,6 +10,8 @@ import numpy as np
 
 from unetplus_edge.errors import ConversionError
 from unetplus_export.calibration import required_patches
+from unetplus_export.layer_losses import some_of, worst_first
+from unetplus_export.onnx_answers import answers
 from unetplus_export.onnx_graph import CONVOLUTIONS, name_batch
 from unetplus_export.onnx_ranges import activation_ranges
 
@@ -131,12 +133,10 @@ def layer_errors(request: Request, file: Path) -> list[tuple[str, float]]:
 
     model = onnx.load(file)
     name_batch(model, None)
-    patches = required_patches(request)
-    shown = patches[:: max(len(patches) // _SHOWN, 1)][:_SHOWN]
+    shown = some_of(required_patches(request), _SHOWN)
     layers = _unrounded_inputs(model)
-    reference = _answers(_rounding(model, layers, None), shown)
-    errors = [(name, _signal_to_noise(reference, _answers(_rounding(model, layers, name), shown))) for name in layers]
-    return sorted(errors, key=lambda error: error[1])
+    alone = ((name, _rounding(model, layers, name)) for name in layers)
+    return worst_first(lambda network: answers(network, shown), _rounding(model, layers, None), alone)
 
 
 def _unrounded_inputs(model: onnx.ModelProto) -> dict[str, dict[int, str]]:
@@ -160,20 +160,3 @@ def _rounding(model: onnx.ModelProto, layers: dict[str, dict[int, str]], only: s
             for place, name in layers[node.name].items():
                 node.input[place] = name
     return changed
-
-
-def _answers(model: onnx.ModelProto, patches: NDArray[np.float32]) -> NDArray[np.float64]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # As the file says, without roundings that onnxruntime would add where it finds Q/DQ.
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    name = model.graph.input[0].name
-    return np.concatenate([session.run(None, {name: patch[None]})[0] for patch in patches]).astype(np.float64)
-
-
-def _signal_to_noise(reference: NDArray[np.float64], answers: NDArray[np.float64]) -> float:
-    noise = np.square(answers - reference).sum()
-    return float(10 * np.log10(np.square(reference).sum() / noise)) if noise else float("inf")

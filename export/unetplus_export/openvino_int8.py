@@ -11,7 +11,8 @@ import numpy as np
 
 from unetplus_edge.errors import ConversionError
 from unetplus_export.calibration import required_patches
-from unetplus_export.openvino_model import convolutions, data_inputs, float_model
+from unetplus_export.layer_losses import some_of, worst_first
+from unetplus_export.openvino_model import answers, convolutions, data_inputs, float_model, known_layers
 from unetplus_runtime.engines.openvino import import_openvino, without_telemetry
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from unetplus_edge.manifest import CalibrationMethod
     from unetplus_export.conversion import Request
-
-_COMPARED = 8
 
 
 def quantised(request: Request, model: Any) -> Any:
@@ -51,16 +50,10 @@ def quantised(request: Request, model: Any) -> Any:
         wanted in fp16.
     """
     patches = required_patches(request)
-    layers = list(convolutions(model))
+    layers = known_layers(request, model, "int8")
     if request.remainder != "fp32":
         raise ConversionError(
             f"OpenVINO stores what stays out of int8 in fp32, not in {request.remainder}; leave the remainder out"
-        )
-    unknown = [name for name in request.keep if name not in layers]
-    if unknown:
-        raise ConversionError(
-            f"{request.bundle.manifest.name} has no convolution {', '.join(unknown)} to keep out of int8; "
-            f"it has {', '.join(layers)}"
         )
     with without_telemetry():
         import nncf
@@ -108,18 +101,15 @@ def layer_errors(request: Request, file: Path) -> list[tuple[str, float]]:
         probabilities are above the error that the layer adds to them; worst first. Layers that
         are not in 8 bits are not in it.
     """
-    patches = required_patches(request)
-    patches = patches[:: -(-len(patches) // _COMPARED)]
+    patches = some_of(required_patches(request))
     ov = import_openvino()
     model = float_model(request)
-    expected = _answers(ov, model, patches)
-    found = {}
-    for name, node in convolutions(ov.Core().read_model(file)).items():
-        quantisation = _quantisation(node)
-        if quantisation is not None:
-            answers = _answers(ov, _with_one_quantised(ov, model, name, quantisation), patches)
-            found[name] = _signal_to_noise(expected, answers)
-    return sorted(found.items(), key=lambda row: row[1])
+    alone = (
+        (name, _with_one_quantised(ov, model, name, quantisation))
+        for name, node in convolutions(ov.Core().read_model(file)).items()
+        if (quantisation := _quantisation(node)) is not None
+    )
+    return worst_first(lambda network: answers(network, patches), model, alone)
 
 
 class _Range(NamedTuple):
@@ -225,13 +215,3 @@ def _with_one_quantised(ov: Any, model: Any, name: str, quantisation: _Quantisat
     node.input(0).replace_source_output(rounded.output(0))
     node.input(1).replace_source_output(ov.opset13.constant(quantisation.weights).output(0))
     return copy
-
-
-def _answers(ov: Any, model: Any, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-    compiled = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return np.concatenate([compiled(patch[None])[0] for patch in patches])
-
-
-def _signal_to_noise(expected: NDArray[np.float32], answers: NDArray[np.float32]) -> float:
-    noise = np.square(answers - expected, dtype=np.float64).sum()
-    return float(10 * np.log10(np.square(expected, dtype=np.float64).sum() / noise)) if noise else float("inf")

@@ -12,6 +12,9 @@ from unetplus_export.saved_model import LAYER_PREFIX, saved_model
 from unetplus_runtime.engines.openvino import import_openvino
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from unetplus_edge.manifest import Precision
     from unetplus_export.conversion import Request
 
 _CONVOLUTIONS = ("Convolution", "ConvolutionBackpropData")
@@ -52,6 +55,29 @@ def float_model(request: Request) -> Any:
 def convolutions(model: Any) -> dict[str, Any]:
     """Return the convolutions of a model by the names of their Keras layers, in the order of computing."""
     return {node.get_friendly_name(): node for node in model.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS}
+
+
+def known_layers(request: Request, model: Any, precision: Precision) -> list[str]:
+    """Return the names of a model's convolutions, once it is sure that those to keep are among them.
+
+    Raises
+    ------
+    ConversionError
+        If one is not.
+    """
+    layers = list(convolutions(model))
+    if unknown := [name for name in request.keep if name not in layers]:
+        raise ConversionError(
+            f"{request.bundle.manifest.name} has no convolution {', '.join(unknown)} to keep out of {precision}; "
+            f"it has {', '.join(layers)}"
+        )
+    return layers
+
+
+def answers(model: Any, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a model answers, computed in float32 on the CPU, one patch after the other."""
+    compiled = import_openvino().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return np.concatenate([compiled(patch[None])[0] for patch in patches])
 
 
 def name_nodes(model: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from unetplus_edge.bundle import update_manifest
 from unetplus_edge.errors import ConversionError, EngineError
 from unetplus_edge.manifest import ConversionRecord, PlanRecord
-from unetplus_export.exporter import Outcome
+from unetplus_export.outcome import Outcome
 from unetplus_export.trt import build_plan
 from unetplus_runtime.engines import open_engine
 from unetplus_runtime.engines.plan_cache import update_record
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from unetplus_edge.bundle import Bundle
     from unetplus_edge.manifest import Precision
-    from unetplus_export.exporter import Exporter, Status
+    from unetplus_export.exporter import Exporter
+    from unetplus_export.outcome import Status
     from unetplus_export.stages import Stages
     from unetplus_export.trt import BuildOptions
     from unetplus_export.verify import Verifier
@@ -78,18 +79,19 @@ def tried(path: Path, record: PlanRecord, verifier: Verifier, stages: Stages) ->
 
 
 def recorded(bundle: Bundle, record: PlanRecord) -> Bundle:
-    """Return the bundle with an engine in its manifest, in place of an earlier one for the same library and GPU."""
+    """Return the bundle with an engine in its manifest, in place of an earlier one for the same library, GPU, side."""
     kept = (plan for plan in bundle.manifest.plans if _place(plan) != _place(record))
     return update_manifest(bundle, bundle.manifest.model_copy(update={"plans": (*kept, record)}))
 
 
 def _place(plan: PlanRecord) -> tuple[str, ...]:
-    return (plan.precision, plan.flavour, plan.version, plan.gpu)
+    return (plan.precision, plan.flavour, plan.version, plan.gpu, str(plan.patch_side))
 
 
 def _source(exporter: Exporter, precision: Precision, remainder: Literal["fp32", "fp16"]) -> ConversionRecord | Outcome:
     """Return the ONNX file to build of, made if need be, or what came of making it."""
-    record = exporter.bundle.conversion("onnx", precision, remainder if precision == "int8" else None)
+    rest = remainder if precision == "int8" else None
+    record = exporter.bundle.conversion("onnx", precision, rest, exporter.other_side)
     if record is not None and record.verified_by("onnxruntime"):
         return record
     made = exporter.make("onnx", precision, remainder if precision == "int8" else "fp32")

@@ -29,7 +29,9 @@ class Stages:
     def begin(self, what: str, steps: int | None = None) -> None:
         """Say what begins, and of how many steps it is, where that is known."""
         if self._progress is not None and self._task is not None:
-            self._progress.reset(self._task, description=what, total=steps)
+            # A new task, since an old one's number of steps can be changed, but not forgotten.
+            self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(what, total=steps)
 
     def step(self) -> None:
         """Say that a step is done."""

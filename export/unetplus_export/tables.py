@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from unetplus_edge.manifest import ConversionRecord
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from unetplus_edge.manifest import VerificationRecord
-    from unetplus_export.exporter import Outcome
+    from unetplus_export.outcome import Outcome
 
 _NUMBERS = ("MB", "largest\ndiff.", "flipped\nper M", "IOU\ndrop", "Kaggle\ndrop")
 
@@ -21,13 +23,19 @@ def outcome_table(name: str, outcomes: Iterable[Outcome]) -> Table:
     for column in ("target", "MB", "engine", *_NUMBERS[1:], "verified"):
         table.add_column(column, justify="right" if column in _NUMBERS else "left", no_wrap=True)
     for outcome in outcomes:
-        target = f"{outcome.target} {outcome.precision}"
+        target = f"{outcome.target} {outcome.precision}{_side(outcome)}"
         size = f"{outcome.size / 1e6:.2f}" if outcome.size else "-"
         if not outcome.verifications:
             table.add_row(target, size, *["-"] * 5, "not made" if outcome.record is None else "no")
         for number, record in enumerate(outcome.verifications):
             table.add_row(*((target, size) if number == 0 else ("", "")), *_cells(record))
     return table
+
+
+def _side(outcome: Outcome) -> str:
+    """Return the side of a patch, where a file is made for another one than the model."""
+    side = outcome.record.patch_side if isinstance(outcome.record, ConversionRecord) else None
+    return f" {side}" if side else ""
 
 
 def _cells(record: VerificationRecord) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unetplus_export.conversion import Convert, Request
 
     class LayerErrors(Protocol):
-        """The function of a target that says which layers int8 harms most."""
+        """The function of a target that says which layers a precision harms most."""
 
         def __call__(self, request: Request, file: Path) -> list[tuple[str, float]]:
             """Return layers of the Keras model with their signal to noise in dB, worst first."""
@@ -42,8 +42,9 @@ class TargetKind(NamedTuple):
         Of the weights.
     methods
         How int8 ranges can be taken, in the order in which they are tried.
-    int8_module
-        Where its function `layer_errors` is; None where int8 cannot be repaired.
+    repairs
+        Precisions whose files can be repaired by keeping layers out of them, each with the module
+        whose function `layer_errors` says which.
     """
 
     module: str
@@ -51,24 +52,29 @@ class TargetKind(NamedTuple):
     engines: tuple[EngineName, ...]
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
     methods: tuple[CalibrationMethod, ...] = ("min-max",)
-    int8_module: str | None = None
+    repairs: tuple[tuple[Precision, str], ...] = ()
 
 
 TARGETS: dict[Target, TargetKind] = {
-    "tflite": TargetKind("unetplus_export.tflite", ".tflite", ("litert",), int8_module="unetplus_export.tflite_int8"),
+    "tflite": TargetKind(
+        "unetplus_export.tflite",
+        ".tflite",
+        ("litert",),
+        repairs=(("fp16", "unetplus_export.tflite_float"), ("int8", "unetplus_export.tflite_int8")),
+    ),
     "onnx": TargetKind(
         "unetplus_export.onnx",
         ".onnx",
         ("onnxruntime", "openvino"),
         methods=("min-max", "entropy", "percentile"),
-        int8_module="unetplus_export.onnx_int8",
+        repairs=(("fp16", "unetplus_export.onnx_fp16"), ("int8", "unetplus_export.onnx_int8")),
     ),
     "openvino": TargetKind(
         "unetplus_export.openvino",
         ".xml",
         ("openvino",),
         methods=("min-max", "percentile"),
-        int8_module="unetplus_export.openvino_int8",
+        repairs=(("fp16", "unetplus_export.openvino_fp16"), ("int8", "unetplus_export.openvino_int8")),
     ),
     "bioimageio": TargetKind("unetplus_export.bioimageio", ".zip", ("onnxruntime",), precisions=("fp32",)),
 }
@@ -97,9 +103,9 @@ def converter(target: Target) -> Convert:
     return convert
 
 
-def layer_errors(target: Target) -> LayerErrors | None:
-    """Return the function that says which layers int8 harms most, or None where there is none."""
-    module = TARGETS[target].int8_module
+def layer_errors(target: Target, precision: Precision) -> LayerErrors | None:
+    """Return the function that says which layers a precision harms most, or None where there is none."""
+    module = dict(TARGETS[target].repairs).get(precision)
     if module is None:
         return None
     found: LayerErrors = import_module(module).layer_errors

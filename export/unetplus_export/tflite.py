@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING
 from unetplus_edge.errors import ConversionError
 from unetplus_edge.files import whole_file
 from unetplus_export.conversion import Converted
-from unetplus_export.saved_model import SIGNATURE, saved_model
 from unetplus_export.tflite_file import custom_operators, operator_counts
+from unetplus_export.tflite_float import halved, plain
 from unetplus_export.tflite_int8 import quantised
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from unetplus_edge.manifest import Precision
     from unetplus_export.conversion import Request
+
+
+_WRITERS: dict[Precision, Callable[[Request], tuple[bytes, tuple[str, ...]]]] = {
+    "fp32": lambda request: (plain(request), ()),
+    "fp16": halved,
+    "int8": quantised,
+}
 
 
 def convert_tflite(request: Request, destination: Path) -> Converted:
@@ -27,7 +36,8 @@ def convert_tflite(request: Request, destination: Path) -> Converted:
     any other, a transposed convolution drags operators along that compute its shape. Input and
     output bear the bundle's names in the file's signature, the one place where TFLite keeps them.
 
-    fp16 stores weights as float16, which interpreters widen before use. int8 has one scale a
+    fp16 stores weights as float16, which interpreters widen before use, but for the layers that
+    are kept. int8 has one scale a
     channel for kernels and computes in 8 bits throughout, but for the layers that are kept and
     the last activation: probabilities would be rounded to multiples of 1/256. With integer ends
     they are, and nothing but those layers is float32.
@@ -49,9 +59,11 @@ def convert_tflite(request: Request, destination: Path) -> Converted:
     import tensorflow as tf
     from tensorflow.lite.python.convert_phase import ConverterError
 
+    if request.precision not in _WRITERS:
+        raise ConversionError(f"TFLite has no {request.precision}; choose {', '.join(_WRITERS)}")
     request = replace(request, batch=request.batch or 1)
     try:
-        content, kept = quantised(request) if request.precision == "int8" else (_plain(request), ())
+        content, kept = _WRITERS[request.precision](request)
     except ConverterError as error:
         foreign = re.search(r"^(?:Custom|Flex|TF Select) ops: (.+)$", str(error), re.MULTILINE)
         raise _not_of_its_own(request, foreign[1] if foreign else str(error).splitlines()[0]) from error
@@ -64,22 +76,6 @@ def convert_tflite(request: Request, destination: Path) -> Converted:
         operators=operator_counts(content),
         higher_precision=kept,
     )
-
-
-def _plain(request: Request) -> bytes:
-    """Return the network with weights in float32 or float16."""
-    import tensorflow as tf
-
-    if request.precision not in ("fp32", "fp16"):
-        raise ConversionError(f"TFLite has no {request.precision}; choose fp32, fp16 or int8")
-    with saved_model(request) as folder:
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[SIGNATURE])
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if request.precision == "fp16":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_types = [tf.float16]
-        content: bytes = converter.convert()
-    return content
 
 
 def _not_of_its_own(request: Request, operators: str) -> ConversionError:

@@ -1,13 +1,20 @@
-"""What is in a TFLite file: its operators, their precision, and the layers of the Keras model that they compute."""
+"""What is in a TFLite file: its operators, their precision, the Keras layers that they compute; and its answers."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
+
+from unetplus_runtime.engines.litert import LiteRTEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
 """Operators that hold a kernel, which is their second input."""
@@ -23,7 +30,8 @@ class Operator(NamedTuple):
     output
         Name of the tensor that it writes.
     computed, weights
-        Types of that tensor and, for a convolution, of its kernel: INT8, FLOAT32 ...
+        Types of that tensor and, for a convolution, of its kernel: INT8, FLOAT32; FLOAT16 where it
+        is stored so and widened before use.
     layers
         Layers of the Keras model that it computes, in the order of the model: a convolution with
         the batch norm and the ReLU that became part of it.
@@ -77,6 +85,7 @@ def operators(content: bytes, layers: Sequence[str] = ()) -> list[Operator]:
     names = [tensor.name.decode() for tensor in graph.tensors]
     order = {layer: number for number, layer in enumerate(layers)}
     made_of: dict[int, tuple[str, ...]] = {}
+    halves: set[int] = set()
     found = []
     for operator in graph.operators:
         code = model.operatorCodes[operator.opcodeIndex]
@@ -85,12 +94,14 @@ def operators(content: bytes, layers: Sequence[str] = ()) -> list[Operator]:
         kernel = operator.inputs[1] if kind in CONVOLUTIONS else None
         own = _layers_in(names[output], order) or (() if kernel is None else _layers_in(names[kernel], order))
         made_of[output] = own or next((made_of[number] for number in inputs if number in made_of), ())
+        if kind == "DEQUANTIZE" and types[graph.tensors[inputs[0]].type] == "FLOAT16":
+            halves.add(output)
         found.append(
             Operator(
                 kind,
                 names[output],
                 types[graph.tensors[output].type],
-                None if kernel is None else types[graph.tensors[kernel].type],
+                None if kernel is None else "FLOAT16" if kernel in halves else types[graph.tensors[kernel].type],
                 made_of[output],
                 output in graph.outputs,
             )
@@ -116,6 +127,15 @@ def layers_out_of_int8(operators: Iterable[Operator]) -> tuple[str, ...]:
             if operator.computed != "INT8"
         )
     )
+
+
+def answers(content: bytes, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what LiteRT answers with a TFLite file."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "model.tflite"
+        file.write_bytes(content)
+        with LiteRTEngine(file) as engine:
+            return engine.infer(patches).copy()
 
 
 def _name(operator: Operator) -> str:

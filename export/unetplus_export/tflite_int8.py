@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from unetplus_edge.errors import ConversionError
 from unetplus_export.calibration import required_patches
-from unetplus_export.saved_model import SIGNATURE, keras_model, saved_model
-from unetplus_export.tflite_file import CONVOLUTIONS, Operator, layers_out_of_int8, operators
-from unetplus_runtime.engines.litert import LiteRTEngine
+from unetplus_export.layer_losses import some_of, worst_first
+from unetplus_export.saved_model import keras_model, saved_model
+from unetplus_export.tflite_file import CONVOLUTIONS, Operator, answers, layers_out_of_int8, operators
+from unetplus_export.tflite_float import builtin_converter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from unetplus_export.conversion import Request
-
-_COMPARED = 8
-"""Patches that layers are compared on."""
 
 
 class _Calibrated(NamedTuple):
@@ -82,9 +78,6 @@ def quantised(request: Request) -> tuple[bytes, tuple[str, ...]]:
 def layer_errors(request: Request, file: Path) -> list[tuple[str, float]]:
     """Return what the answer loses where one layer alone is in int8, for each layer that is, worst first.
 
-    A rounding error early in the network reaches more of it than one that is as large at the end,
-    so it is the answer that is compared, and not what the layer itself gives.
-
     Parameters
     ----------
     request
@@ -102,21 +95,24 @@ def layer_errors(request: Request, file: Path) -> list[tuple[str, float]]:
     request = replace(request, batch=request.batch or 1)
     calibrated = _calibrated(request)
     name = request.bundle.manifest.name
-    every_patch = required_patches(request)
-    patches = every_patch[:: max(len(every_patch) // _COMPARED, 1)][:_COMPARED]
-    exact = _answers(calibrated.tool.calibrated_model, patches)
-    found = operators(calibrated.tool.calibrated_model, calibrated.layers)
-    losses: dict[str, float] = {}
-    for written in operators(file.read_bytes(), calibrated.layers):
-        if written.weights == "INT8" and written.kind != "TRANSPOSE_CONV" and written.layers:
-            layer = written.layers[0]
-            others = [
-                operator.output
-                for operator in found
-                if layer not in operator.layers or _is_last_activation(request, operator)
-            ]
-            losses[layer] = _decibel(exact, _answers(_content(name, calibrated, others), patches))
-    return sorted(losses.items(), key=lambda loss: loss[1])
+    patches = some_of(required_patches(request))
+    exact = calibrated.tool.calibrated_model
+    found = operators(exact, calibrated.layers)
+
+    def alone(layer: str) -> bytes:
+        others = [
+            operator.output
+            for operator in found
+            if layer not in operator.layers or _is_last_activation(request, operator)
+        ]
+        return _content(name, calibrated, others)
+
+    rounded = dict.fromkeys(
+        written.layers[0]
+        for written in operators(file.read_bytes(), calibrated.layers)
+        if written.weights == "INT8" and written.kind != "TRANSPOSE_CONV" and written.layers
+    )
+    return worst_first(lambda content: answers(content, patches), exact, ((layer, alone(layer)) for layer in rounded))
 
 
 def _calibrated(request: Request) -> _Calibrated:
@@ -130,8 +126,7 @@ def _calibrated(request: Request) -> _Calibrated:
         return _last[key]
     _last.clear()
     with saved_model(request) as folder, _undisturbed():
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[SIGNATURE])
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter = builtin_converter(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: _batches(patches, batch)
         try:
@@ -169,21 +164,6 @@ def _nothing_in_int8(name: str) -> ConversionError:
     return ConversionError(
         f"{name} has no convolution that would be in int8; keep fewer layers out of it, or convert to fp32 or fp16"
     )
-
-
-def _answers(content: bytes, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "model.tflite"
-        file.write_bytes(content)
-        with LiteRTEngine(file) as engine:
-            return engine.infer(patches).copy()
-
-
-def _decibel(exact: NDArray[np.float32], rounded: NDArray[np.float32]) -> float:
-    """Return the power of values over that of their error, in dB."""
-    signal = exact.astype(np.float64)
-    least = np.finfo(np.float64).tiny
-    return 10 * math.log10(max(np.mean(signal**2), least) / max(np.mean((signal - rounded) ** 2), least))
 
 
 def _kept(request: Request, calibrated: _Calibrated) -> tuple[tuple[str, ...], list[str]]:

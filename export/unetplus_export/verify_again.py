@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING
 from unetplus_edge.bundle import update_manifest
 from unetplus_edge.errors import EngineError
 from unetplus_edge.manifest import ConversionRecord, PlanRecord
-from unetplus_export.exporter import Outcome
+from unetplus_export.outcome import Outcome
 from unetplus_export.plans import tried
 from unetplus_export.targets import TARGETS, runnable
 from unetplus_runtime.engines import open_engine
 from unetplus_runtime.engines.plan_cache import REBUILD, find_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unetplus_edge.bundle import Bundle
     from unetplus_edge.manifest import EngineName
-    from unetplus_export.exporter import Status
+    from unetplus_export.outcome import Status
     from unetplus_export.stages import Stages
     from unetplus_export.verify import Verifier
 
 
-def verify_again(bundle: Bundle, verifier: Verifier, stages: Stages) -> list[Outcome]:
+def verify_again(bundle: Bundle, verifier_of: Callable[[int], Verifier], stages: Stages) -> list[Outcome]:
     """Try every conversion of a bundle with every engine of its target, and write the verdicts into the manifest.
 
     So with its TensorRT engines, where this machine's cache has them.
@@ -32,14 +34,18 @@ def verify_again(bundle: Bundle, verifier: Verifier, stages: Stages) -> list[Out
     ----------
     bundle
         The bundle; its manifest is replaced once all were tried.
-    verifier
-        Gives the verdicts.
+    verifier_of
+        Returns what gives the verdicts, for the side of a patch in pixels.
     stages
         Told what goes on.
     """
+    own = bundle.manifest.recipe.patch_side
     outcomes = [
-        *(_tried(bundle, record, verifier, stages) for record in bundle.manifest.conversions),
-        *(_plan_tried(plan, verifier, stages) for plan in bundle.manifest.plans),
+        *(
+            _tried(bundle, record, verifier_of(record.patch_side or own), stages)
+            for record in bundle.manifest.conversions
+        ),
+        *(_plan_tried(plan, verifier_of(plan.patch_side), stages) for plan in bundle.manifest.plans),
     ]
     records = [outcome.record for outcome in outcomes]
     changed = {

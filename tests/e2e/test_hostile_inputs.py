@@ -1,35 +1,27 @@
-"""What people and disks hand over, and what `unetplus-runtime segment` answers: a table, then kills and full disks."""
+"""What people hand over, and what `unetplus-runtime segment` answers: a table of sound and of broken files."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import shutil
-import signal
 import socket
 import struct
 import subprocess
 import sys
-import time
 import zlib
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import tifffile
-from click.testing import CliRunner, Result
 from PIL import Image
 
 from unetplus_edge.datasets.specimen import Specimen, simulate
-from unetplus_runtime.command import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -334,12 +326,16 @@ MISTYPED = [
     Row("a folder without images", put("notes.txt", b"none"), "in holds no image", 11),
     Row("a folder called .png", lambda f: (f / "a.png").mkdir(), "in/a.png holds no image", 11, typed=("in/a.png",)),
     Row(
-        "another format", put("a.czi", b"ZISRAWFILE"), "in/a.czi is no PNG, JPEG or TIFF file", 11, typed=("in/a.czi",)
+        "another format",
+        put("a.czi", b"ZISRAWFILE"),
+        "in/a.czi is no PNG, JPEG, TIFF or OME-Zarr file",
+        11,
+        typed=("in/a.czi",),
     ),
     Row(
         "a pattern without a match",
         pillow("a.png", GREY),
-        "in/*.tif matches no PNG, JPEG or TIFF file",
+        "in/*.tif matches no PNG, JPEG, TIFF or OME-Zarr file",
         11,
         typed=("in/*.tif",),
     ),
@@ -371,30 +367,6 @@ MISTYPED = [
 ]
 
 
-def segment(*typed: str, out: str = "out") -> Result:
-    return CliRunner().invoke(main, ["segment", "--out", out, *typed])
-
-
-def complete(out: Path) -> set[str]:
-    """Ids of the frames whose results can all be read; there must be nothing else but summary and record."""
-    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    ids = {name.removesuffix("_labels.tif") for name in files if name.endswith("_labels.tif")}
-    expected = {f"{frame}_{kind}" for frame in ids for kind in ("labels.tif", "overlay.png", "nuclei.csv")}
-    assert files - {"summary.csv", "unfinished.jsonl"} == expected
-    for frame in ids:
-        labels = tifffile.imread(out / f"{frame}_labels.tif")
-        with Image.open(out / f"{frame}_overlay.png") as overlay:
-            assert overlay.size == labels.shape[::-1]
-        with (out / f"{frame}_nuclei.csv").open(newline="") as table:
-            assert len(list(csv.DictReader(table))) == labels.max()
-    return ids
-
-
-def summary(out: Path) -> list[dict[str, str]]:
-    with (out / "summary.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def test_the_table_is_long_enough() -> None:
     rows = [*SOUND, *REFUSED, *MISTYPED]
     assert len({row.name for row in rows}) == len(rows) >= 40
@@ -402,20 +374,20 @@ def test_the_table_is_long_enough() -> None:
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in (*SOUND, *REFUSED, *MISTYPED)])
 def test_every_input_has_its_answer(
-    row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    row: Row, segmenting: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     row.make(Path("in"))
-    result = segment(*row.typed)
+    result = segmenting.segment(*row.typed)
     assert result.exit_code == row.code, result.output
     assert row.answer in result.output
     assert "Traceback" not in result.output
     assert [line.split(":")[0] for line in result.stderr.splitlines()].count("error") == (row.code > 2)
     assert "Traceback" not in capfd.readouterr().err
-    assert len(complete(Path("out"))) == row.done
+    assert len(segmenting.complete(Path("out"))) == row.done
     if row.done:
-        assert len(summary(Path("out"))) == row.done
+        assert len(segmenting.summary(Path("out"))) == row.done
     else:
         assert not Path("out").exists()
 
@@ -468,232 +440,3 @@ def test_what_would_fill_the_memory_is_answered_without_it(tmp_path: Path) -> No
     answers, megabytes = json.loads(done.stdout)
     assert not any("memory" in answer.lower() or "allocat" in answer for answer in answers.values()), answers
     assert megabytes < 100
-
-
-# Where results may go
-
-
-def images(folder: Path, count: int, pages: int = 1) -> Path:
-    folder.mkdir()
-    for number in range(count):
-        stack = np.stack([np.roll(GREY, 7 * number + page, axis=1) for page in range(pages)])
-        tifffile.imwrite(folder / f"{number}.tif", stack, photometric="minisblack")
-    return folder
-
-
-def unchanging(out: Path) -> dict[str, Any]:
-    """Everything in a folder of results, but for the time that it took."""
-    files: dict[str, Any] = {
-        path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()
-    }
-    return files | {"summary.csv": [{**row, "seconds": "", "file": ""} for row in summary(out)]}
-
-
-@pytest.mark.parametrize(
-    ("out", "sentence"),
-    [
-        ("file/below", r"cannot be written (Not a directory)"),
-        ("in", "in is the folder of the images"),
-        ("in/../in", "is the folder of the images"),
-        ("taken", r"taken/0_labels.tif exists already; replace with --overwrite"),
-        ("nowhere", r"cannot be written (File exists)"),
-        ("x" * 300, r"cannot be written (File name too long)"),
-        ("/proc/results", r"cannot be written (No such file or directory)"),
-    ],
-)
-def test_where_results_cannot_go_nothing_is_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, sentence: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    images(Path("in"), 1)
-    Path("file").write_text("a file")
-    Path("taken").mkdir()
-    Path("taken/0_labels.tif").write_text("precious")
-    Path("nowhere").symlink_to("gone")
-    before = sorted(map(str, Path().rglob("*")))
-    result = segment("in", out=out)
-    assert result.exit_code == 15, result.output
-    assert sentence in result.stderr
-    assert sorted(map(str, Path().rglob("*"))) == before
-    assert Path("taken/0_labels.tif").read_text() == "precious"
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[None]:
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mounting is not permitted here: {done.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """Twelve frames, and what an unbroken run makes of them."""
-    folder = tmp_path_factory.mktemp("run")
-    images(folder / "in", 2, pages=6)
-    assert segment(str(folder / "in"), out=str(folder / "out")).exit_code == 0
-    return folder / "in", unchanging(folder / "out")
-
-
-def test_a_full_disk_ends_the_run_and_a_larger_one_continues_it(
-    run: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
-    folder, whole = run
-    out = tmp_path / "disk"
-    with mounted(out, "size=64k"):
-        result = segment(str(folder), out=str(out))
-        assert result.exit_code == 15
-        assert "cannot be written (No space left on device); free the disk" in result.stderr
-        assert not list(out.rglob(".unfinished*"))
-        recorded = [json.loads(line) for line in (out / "unfinished.jsonl").read_bytes().splitlines(keepends=True)[2:]]
-        assert 0 < len(recorded) < 12
-        subprocess.run(["mount", "-o", "remount,size=16m", out], check=True)
-        result = segment(str(folder), out=str(out))
-        assert result.exit_code == 0, result.output
-        assert f"{len(recorded)} of them done before" in result.stdout
-        assert unchanging(out) == whole
-
-
-def test_a_disk_that_is_full_from_the_start_keeps_nothing(tmp_path: Path) -> None:
-    folder = images(tmp_path / "in", 2)
-    out = tmp_path / "disk"
-    with mounted(out, "size=8k"):
-        (out / "other").write_bytes(bytes(8192))
-        result = segment(str(folder), out=str(out))
-        assert result.exit_code == 15
-        assert "No space left on device" in result.stderr
-        assert [path.name for path in out.iterdir()] == ["other"]
-
-
-def test_a_read_only_disk_is_refused(tmp_path: Path) -> None:
-    folder = images(tmp_path / "in", 1)
-    with mounted(tmp_path / "disk", "size=64k,ro"):
-        result = segment(str(folder), out=str(tmp_path / "disk" / "out"))
-    assert result.exit_code == 15
-    assert "cannot be written (Read-only file system)" in result.stderr
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Take away the rights of the superuser, to whom no file is closed."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def open_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that everyone may use, which pytest's own are not."""
-    with TemporaryDirectory() as name:
-        Path(name).chmod(0o777)
-        with monkeypatch.context() as context:
-            context.chdir(name)
-            yield Path(name)
-
-
-@pytest.mark.usefixtures("open_folder")
-def test_permissions_are_kept() -> None:
-    images(Path("in"), 3)
-    segment("in", out="first")  # what is loaded once is loaded with all rights
-    Path("in/1.tif").chmod(0)
-    images(Path("in/closed"), 1)
-    Path("in/closed").chmod(0)
-    images(Path("secret"), 1)
-    Path("secret").chmod(0)
-    Path("locked").mkdir(mode=0o555)
-    with as_nobody():
-        locked = segment("in", out="locked/out")
-        secret = segment("secret")
-        result = segment("in")
-    for path in (Path("in/closed"), Path("secret")):
-        path.chmod(0o755)
-    assert (locked.exit_code, secret.exit_code, result.exit_code) == (15, 17, 17)
-    assert "cannot be written (Permission denied)" in locked.stderr
-    assert "secret cannot be listed (Permission denied); check its permissions" in secret.stderr
-    assert "in/closed cannot be listed (Permission denied); check its permissions" in result.stderr
-    assert "in/1.tif cannot be read (Permission denied); check the path and its permissions" in result.stderr
-    assert complete(Path("out")) == {"0", "2"}
-    assert not any(Path("locked").iterdir())
-
-
-# Interruptions
-
-PROGRAM = Path(sys.executable).with_name("unetplus-runtime")
-
-
-def interrupted(folder: Path, out: Path, kind: signal.Signals, after: int) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, and send it a signal when it has done some frames more."""
-    process = subprocess.Popen(
-        [PROGRAM, "segment", folder, "--out", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    record = out / "unfinished.jsonl"
-    begun = len(record.read_bytes().splitlines()) if record.exists() else 2
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if record.exists() and len(record.read_bytes().splitlines()) >= begun + after:
-            process.send_signal(kind)
-            break
-        time.sleep(0.002)
-    stdout, stderr = process.communicate(timeout=60)
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-
-
-def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(
-    run: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
-    folder, whole = run
-    out = tmp_path / "out"
-    done = interrupted(folder, out, signal.SIGINT, after=2)
-    assert done.returncode == 130, done.stderr
-    *_, hint, last = done.stderr.splitlines()
-    assert hint == "What is done is kept: the same command, without --overwrite, goes on where it stopped."
-    assert last == "error: interrupted"
-    assert "Traceback" not in done.stderr
-    assert not list(out.rglob(".unfinished*"))
-    kept = len((out / "unfinished.jsonl").read_bytes().splitlines()) - 2
-    assert 2 <= kept < 12
-    assert kept - 1 <= len(summary(out)) <= kept
-    result = segment(str(folder), out=str(out))
-    assert result.exit_code == 0, result.output
-    assert f"{kept} of them done before" in result.stdout
-    assert unchanging(out) == whole
-
-
-def test_kills_cost_no_more_than_the_frame_in_hand(run: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    folder, whole = run
-    out = tmp_path / "out"
-    for after in (1, 4):
-        assert interrupted(folder, out, signal.SIGKILL, after).returncode == -signal.SIGKILL
-        half = [path for path in out.rglob("*") if path.name.startswith(".unfinished")]
-        rows = [json.loads(line) for line in (out / "unfinished.jsonl").read_bytes().splitlines()[2:]]
-        assert len(half) <= 1
-        for frame in (row["row"]["id"] for row in rows):
-            assert tifffile.imread(out / f"{frame}_labels.tif").shape == GREY.shape
-    result = segment(str(folder), out=str(out))
-    assert result.exit_code == 0, result.output
-    assert unchanging(out) == whole
-
-
-def test_an_unfinished_run_is_not_mixed_with_another(run: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    folder, _ = run
-    out = tmp_path / "out"
-    interrupted(folder, out, signal.SIGKILL, after=2)
-    for typed, sentence in (
-        (("--pixel-size", "0.5"), "holds an unfinished run with another --pixel-size (None, now 0.5)"),
-        (("--engine", "auto", "--channel", "1"), "holds an unfinished run with another --channel (None, now 1)"),
-    ):
-        result = segment(str(folder), *typed, out=str(out))
-        assert (result.exit_code, sentence in result.stderr) == (15, True), result.output
-    shutil.copytree(folder, tmp_path / "other")
-    result = segment(str(tmp_path / "other"), out=str(out))
-    assert result.exit_code == 15
-    assert "which is not among the images, or has changed since" in result.stderr

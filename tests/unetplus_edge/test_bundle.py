@@ -147,6 +147,18 @@ def test_int8_files_that_differ_in_their_remainder_stand_side_by_side(tmp_path: 
         assert bundle.file_of(found).read_bytes() == remainder.encode()
 
 
+def test_files_for_patches_of_several_sides_stand_side_by_side(tmp_path: Path, bundle: Bundle) -> None:
+    sides = (None, 128, 512)
+    for side in sides:
+        file, record = _converted(tmp_path, f"{side}".encode(), "fp32", f"exports/{side}.tflite")
+        bundle = add_conversion(bundle, file, record.model_copy(update={"patch_side": side}))
+    for side in sides:
+        found = bundle.conversion("tflite", "fp32", patch_side=side)
+        assert found is not None
+        assert bundle.file_of(found).read_bytes() == f"{side}".encode()
+    assert open_bundle(bundle.path) == bundle
+
+
 @pytest.mark.parametrize("name", ["model.keras", MANIFEST, "exports/model.tflite"])
 def test_a_conversion_never_overwrites_another_file_of_the_bundle(tmp_path: Path, bundle: Bundle, name: str) -> None:
     bundle = add_conversion(bundle, *_converted(tmp_path, b"float", "fp32"))

@@ -10,13 +10,16 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner
 
 from unetplus_edge.architectures import UNetPlus
 from unetplus_edge.bundle import open_bundle, update_manifest
 from unetplus_edge.errors import EngineError
+from unetplus_edge.zoo import DEFAULT
 from unetplus_export.command import main
 from unetplus_runtime.engines import open_engine
+from unetplus_runtime.segmenter import Segmenter
 
 keras = pytest.importorskip("keras", reason="needs the export extra")
 pytest.importorskip("tensorflow", reason="needs the export extra")
@@ -100,20 +103,22 @@ def test_a_file_that_fails_is_not_put_into_the_bundle(tmp_path, make_network, ma
     assert contents(bundle.path) == before
 
 
-def test_a_bundle_of_the_zoo_is_copied_and_left_as_it_is(tmp_path, plain, monkeypatch):
+def test_the_default_bundle_of_the_zoo_is_copied_and_left_as_it_is(tmp_path, plain, monkeypatch):
     zoo = tmp_path / "installed"
-    shutil.copytree(plain, zoo / "tiny")
+    shutil.copytree(plain, zoo / DEFAULT)
     monkeypatch.setattr("unetplus_edge.zoo._folder", lambda: zoo)
     before = contents(zoo)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    result = typed("tiny", "--target", "tflite", "--quiet")
+    result = typed("--target", "tflite", "--batch", 3, "--quiet")
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
     assert contents(zoo) == before
-    assert [path.name for path in work.iterdir()] == ["tiny"]
-    assert open_bundle(work / "tiny").conversion("tflite", "fp32") is not None
+    assert [path.name for path in work.iterdir()] == [DEFAULT]
+    bundle = open_bundle(work / DEFAULT)
+    with open_engine(bundle.file_of(bundle.conversion("tflite", "fp32"))) as engine:
+        assert engine.info.batch == 3
 
 
 def test_a_copy_that_has_no_room_is_an_error(tmp_path, plain, monkeypatch):
@@ -234,6 +239,97 @@ def test_a_target_that_cannot_be_made_here_is_an_error_when_it_is_named(plain, m
     result = typed(plain, "--target", "onnx")
     assert result.exit_code == 18
     assert "not made: onnx fp32: tf2onnx is needed for onnx; run: pip install 'unetplus-edge[export]'" in result.stderr
+    assert contents(plain) == before
+
+
+def test_all_that_can_be_made_is_made_and_the_rest_is_listed_with_its_reason(tmp_path, plain, monkeypatch):
+    shutil.copytree(plain, tmp_path / "tiny")
+    for library in ("tf2onnx", "openvino"):
+        monkeypatch.setitem(sys.modules, library, None)
+    result = typed(tmp_path / "tiny", "--target", "all", "--json")
+    assert result.exit_code == 3, result.output
+    assert {one["target"]: one["status"] for one in json.loads(result.stdout)} == {
+        "tflite": "verified",
+        "onnx": "impossible",
+        "openvino": "impossible",
+        "trt": "impossible",
+        "bioimageio": "impossible",
+    }
+    for target in ("onnx", "trt", "bioimageio"):
+        (line,) = [line for line in result.stderr.splitlines() if line.startswith(f"not made: {target} fp32: ")]
+        assert "tf2onnx is needed" in line
+    assert "not made: openvino fp32: openvino is needed for openvino; run: pip install" in result.stderr
+    assert [record.target for record in open_bundle(tmp_path / "tiny").manifest.conversions] == ["tflite"]
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory, plain):
+    """A bundle for patches of 32 pixels with a conversion for 48, and what the command said."""
+    folder = tmp_path_factory.mktemp("wide") / "tiny"
+    shutil.copytree(plain, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("UNETPLUS_DATA", raising=False)
+        return folder, typed(folder, "--target", "tflite", "--patch-size", 48)
+
+
+def test_a_file_for_patches_of_another_size_is_verified_and_opened_by_its_name(wide):
+    folder, result = wide
+    assert result.exit_code == 0, result.output
+    assert "tflite fp32 48" in result.stdout
+    bundle = open_bundle(folder)
+    (record,) = bundle.manifest.conversions
+    assert (record.file, record.patch_side) == ("exports/model_fp32_48px.tflite", 48)
+    assert (record.verifications[0].verified, record.verifications[0].parity.patches) == (True, 32)
+    with open_engine(bundle.file_of(record)) as engine:
+        assert engine.info.patch_side == 48
+        assert engine.infer(np.zeros((2, 48, 48, 1), np.float32)).shape == (2, 48, 48, 1)
+        with pytest.raises(EngineError, match=r"takes patches of 48 x 48 pixels, its bundle .* is of 32 x 32"):
+            Segmenter(bundle, engine)
+
+
+def test_no_frame_is_segmented_with_a_file_for_patches_of_another_size(wide):
+    folder, _ = wide
+    with Segmenter(open_bundle(folder)) as segmenter:
+        assert (segmenter.engine.engine, segmenter.engine.patch_side) == ("keras", 32)
+
+
+def test_files_for_several_sizes_are_verified_again_each_on_patches_of_its_own(wide, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(wide[0], folder)
+    assert typed(folder, "--target", "tflite").exit_code == 0
+    before = open_bundle(folder).manifest.conversions
+    assert [record.patch_side for record in before] == [48, None]
+    result = typed("verify", folder, "--json")
+    assert result.exit_code == 0, result.output
+    assert open_bundle(folder).manifest.conversions == before
+
+
+def test_a_size_that_the_network_cannot_be_built_for_is_refused(plain):
+    before = contents(plain)
+    result = typed(plain, "--target", "tflite", "--patch-size", 33)
+    assert result.exit_code == 18
+    assert "not made: tflite fp32: tiny cannot be built for patches of 33 pixels; take a side" in result.stderr
+    assert contents(plain) == before
+
+
+@pytest.mark.parametrize(
+    ("images", "reason"),
+    [
+        ({}, "holds no image"),
+        ({"one": np.arange(32 * 32, dtype=np.uint16).reshape(32, 32)}, "too few to calibrate on"),
+        ({f"flat{number}": np.full((32, 32), 9, np.uint8) for number in range(9)}, "is the same everywhere"),
+        ({f"wild{number}": np.full((32, 32), np.nan, np.float32) for number in range(9)}, "NaN or beyond float32"),
+    ],
+    ids=["none", "too few", "constant", "NaN"],
+)
+def test_images_that_nothing_can_be_calibrated_on_are_refused_and_leave_the_bundle(plain, tmp_path, images, reason):
+    for name, image in images.items():
+        tifffile.imwrite(tmp_path / f"{name}.tif", image)
+    before = contents(plain)
+    result = typed(plain, "--target", "tflite", "--precision", "int8", "--calibration", tmp_path)
+    assert result.exit_code == 11
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert reason in line
     assert contents(plain) == before
 
 

@@ -15,7 +15,6 @@ from unetplus_export.conversion import Converted
 from unetplus_export.exporter import Exporter, Options
 from unetplus_export.stages import Stages
 
-_PARITY = ParityRecord(patches=1, max_difference=0.1, mean_difference=0.1, flipped_per_million=0)
 _CALIBRATION = Calibration(np.zeros((2, 32, 32, 1), np.float32), "two black patches", False, "1" * 64)
 
 
@@ -26,7 +25,7 @@ class _Opened:
         # A file of this test says its stored precision in its name, and holds what was asked for.
         self.file, self.engine = file, engine
         self.info = self
-        self.stored_precision = file.stem.split("_")[1]
+        self.stored_precision = "fp32" if "in fp32" in file.read_text() else file.stem.split("_")[1]
 
     def __enter__(self):
         return self
@@ -36,7 +35,7 @@ class _Opened:
 
 
 class _Verdicts:
-    """A verifier that reads the drop of an int8 file from the file."""
+    """A verifier that reads from a file by how much its scores drop in int8, and otherwise its largest difference."""
 
     def __init__(self):
         self.seen = []
@@ -44,14 +43,15 @@ class _Verdicts:
     def verify(self, opened):
         text = opened.file.read_text()
         self.seen.append((text, opened.engine))
-        drop = float(text.rpartition(" ")[2])
+        loss = float(text.rpartition(" ")[2])
+        drop = loss if opened.stored_precision == "int8" else 0.0
         return VerificationRecord(
             engine=opened.engine,
             executed_precision=opened.stored_precision,
             library="text 1.0",
-            verified=drop <= 0.005,
-            reason=None if drop <= 0.005 else f"down by {drop}",
-            parity=_PARITY,
+            verified=loss <= 0.005,
+            reason=None if loss <= 0.005 else f"off by {loss}",
+            parity=ParityRecord(patches=1, max_difference=loss, mean_difference=0.0, flipped_per_million=0),
             score_drop={"average_iou": drop, "kaggle_score": drop / 2},
         )
 
@@ -66,26 +66,25 @@ def bundle(manifest, tmp_path) -> Bundle:
 
 @pytest.fixture
 def world(bundle, monkeypatch):
-    """An exporter whose converter writes text: the method, the layers kept, and the drop that these cause."""
+    """An exporter whose converter writes text: the method, the layers kept, and the loss that these cause."""
     verdicts = _Verdicts()
-    drops = {"min-max": 0.05, "entropy": 0.01, "percentile": 0.02}
+    drops = {"min-max": 0.05, "entropy": 0.01, "percentile": 0.02, "plain": 0.0}
     gain = {0: 0.0, 1: 0.002, 2: 0.006, 4: 0.009}
 
     def convert(request, destination):
-        drop = 0.0
-        if request.precision == "int8":
-            drop = drops[request.method] - gain[len(request.keep)]
         words = request.method if request.precision == "int8" else "plain"
+        drop = drops[words] - gain[len(request.keep)]
         destination.write_text(f"{request.precision} {words} {','.join(request.keep) or '-'} {drop}")
         return Converted({"writer": "1.0"}, operators={"Conv": 3}, higher_precision=request.keep)
 
     def layer_errors(request, file):
         assert file.is_file()
+        assert request.calibration == _CALIBRATION
         return [(f"layer_{number}", float(number)) for number in range(5)]
 
     monkeypatch.setattr(exporter, "open_engine", _Opened)
     monkeypatch.setattr(exporter, "converter", lambda target: convert)
-    monkeypatch.setattr(exporter, "layer_errors", lambda target: layer_errors)
+    monkeypatch.setattr(exporter, "layer_errors", lambda target, precision: layer_errors)
     made = Exporter(bundle, Options(32), lambda: verdicts, lambda: _CALIBRATION, Stages())
     return made, verdicts, drops
 
@@ -124,12 +123,68 @@ def test_int8_past_its_limit_is_repaired_by_keeping_the_worst_layers_out(world, 
     assert [text.split()[2] for text in tried] == ["layer_0", "layer_0,layer_1"]
 
 
+def test_fp16_past_its_limit_is_repaired_by_keeping_the_worst_layers_in_fp32(world, bundle):
+    made, verdicts, drops = world
+    drops["plain"] = 0.01
+    outcome = made.make("tflite", "fp16")
+    assert outcome.status == "verified"
+    assert open_bundle(bundle.path).manifest.conversions == (outcome.record,)
+    assert outcome.record.higher_precision == ("layer_0", "layer_1")
+    assert outcome.record.verifications[0].parity.max_difference == pytest.approx(0.004)
+    # What layers are compared on decides no ranges.
+    assert (outcome.record.calibration, outcome.record.remainder) == (None, None)
+    assert [text.split()[2] for text, _ in verdicts.seen] == ["-", "layer_0", "layer_0,layer_1"]
+
+
+def test_a_repair_ends_after_a_few_tries(world, bundle):
+    made, verdicts, drops = world
+    drops["plain"] = 0.1
+    outcome = made.make("tflite", "fp16")
+    assert outcome.status == "failed"
+    assert outcome.reason.startswith("off by 0.091")
+    assert len(verdicts.seen) == 4
+    assert open_bundle(bundle.path).manifest.conversions == ()
+
+
+def test_a_repair_ends_where_most_weights_would_be_of_another_precision(world, monkeypatch):
+    made, verdicts, drops = world
+    drops["plain"] = 0.01
+    convert = exporter.converter("tflite")
+
+    def widen(request, destination):
+        said = convert(request, destination)
+        if len(request.keep) > 1:
+            destination.write_text(f"in fp32 {destination.read_text()}")
+        return said
+
+    monkeypatch.setattr(exporter, "converter", lambda target: widen)
+    outcome = made.make("tflite", "fp16")
+    assert (outcome.status, outcome.reason) == ("failed", "off by 0.008")
+    assert len(verdicts.seen) == 3
+
+
+@pytest.mark.parametrize(("target", "precision"), [("onnx", "fp16"), ("tflite", "fp32")])
+def test_what_has_no_repair_fails_at_once(world, monkeypatch, target, precision):
+    made, verdicts, drops = world
+    monkeypatch.setattr(exporter, "layer_errors", targets.layer_errors)
+    drops["plain"] = 0.01
+    assert made.make(target, precision).status == "failed"
+    assert {text.split()[2] for text, _ in verdicts.seen} == {"-"}
+
+
+@pytest.mark.parametrize(
+    ("target", "precision"), [(name, each) for name in ("tflite", "openvino") for each in ("fp16", "int8")]
+)
+def test_these_can_be_repaired(target, precision):
+    assert callable(targets.layer_errors(target, precision))
+
+
 def test_what_no_repair_helps_is_a_failure_and_not_in_the_bundle(world, bundle):
     made, _, drops = world
     drops.update({"min-max": 0.5, "entropy": 0.4, "percentile": 0.6})
     outcome = made.make("onnx", "int8")
     assert outcome.status == "failed"
-    assert outcome.reason.startswith("down by 0.39")
+    assert outcome.reason.startswith("off by 0.39")
     assert open_bundle(bundle.path).manifest.conversions == ()
 
 
@@ -245,6 +300,21 @@ def test_every_target_names_engines_that_read_its_files():
         if target != "bioimageio":
             assert all(kind.suffix in ENGINES[engine].suffixes for engine in kind.engines), target
             assert target in ENGINES[kind.engines[0]].targets
+
+
+def test_a_file_for_patches_of_another_side_stands_beside_those_of_the_models_own(world, bundle):
+    made, verdicts, _ = world
+    made.make("onnx", "fp32")
+    other = Exporter(made.bundle, Options(48), lambda: verdicts, lambda: _CALIBRATION, Stages())
+    other.make("onnx", "fp32")
+    other.make("onnx", "fp32")
+    records = open_bundle(bundle.path).manifest.conversions
+    assert [(record.file, record.patch_side) for record in records] == [
+        ("exports/model_fp32.onnx", None),
+        ("exports/model_fp32_48px.onnx", 48),
+    ]
+    assert open_bundle(bundle.path).conversion("onnx", "fp32") == records[0]
+    assert open_bundle(bundle.path).conversion("onnx", "fp32", patch_side=48) == records[1]
 
 
 def test_a_remainder_in_half_precision_has_its_own_file(world, bundle):

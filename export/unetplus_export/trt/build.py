@@ -11,7 +11,7 @@ from unetplus_edge.files import sha256_of, whole_file
 from unetplus_edge.manifest import PlanRecord, VerificationRecord
 from unetplus_export.trt.boards import precision_refusal
 from unetplus_export.trt.inspector import engine_evidence, engine_name, inspect_plan
-from unetplus_export.trt.network import convolution_layers, parse, precision_evidence
+from unetplus_export.trt.network import convolution_layers, is_of_layer, parse, precision_evidence
 from unetplus_runtime.engines.gpu import find_gpu
 from unetplus_runtime.engines.layer_report import built_convolutions
 from unetplus_runtime.engines.plan_cache import PORTABLE, find_plan, plan_key, store_plan, timings_path
@@ -107,7 +107,7 @@ def build_plan(
     onnx
         What the bundle's manifest says of it.
     precision
-        That convolutions are to compute in, those aside that an int8 file keeps out of int8.
+        That convolutions are to compute in, those aside that the file keeps out of it.
     options
         How to build.
 
@@ -129,10 +129,11 @@ def build_plan(
     if sha256_of(onnx_file) != onnx.sha256:
         raise ConversionError(f"{onnx_file} is not the file of its record (its SHA-256 differs); convert it again")
     network = parse(flavour, onnx_file)
-    kept = onnx.higher_precision if precision == "int8" else ()
+    kept = onnx.higher_precision if precision == onnx.stored_precision else ()
     if not flavour.is_strongly_typed and precision == "fp16":
         for layer in convolution_layers(flavour, network):
-            flavour.ask_for_half(layer)
+            if not any(is_of_layer(layer.name, name) for name in kept):
+                flavour.ask_for_half(layer)
     evidence = precision_evidence(flavour, network, precision, kept)
     record = _record(flavour, gpu, precision, onnx, network, options)
     found = find_plan(record.key)

@@ -98,8 +98,8 @@ def open_engine(
     ----------
     bundle_or_file
         A bundle, opened or by its folder or its name in the zoo: the conversion that was verified
-        for the engine is taken. Or a single file such as `net.tflite`: it is taken as it is,
-        verified or not.
+        for the engine is taken, never one for patches of another side than the bundle's. Or a
+        single file such as `net.tflite`: it is taken as it is, verified or not.
     engine
         "auto" tries what is verified in the order of `ORDER`, and takes the first that opens
         here; `info.passed_over` says why not the ones before it. An engine by name is that engine
@@ -182,7 +182,7 @@ def _bundle_candidates(
         candidates += found
         if not found:
             # What was never converted is not passed over: it is told only where nothing opens.
-            targets = {record.target for record in bundle.manifest.conversions}
+            targets = {record.target for record in bundle.manifest.conversions if record.patch_side is None}
             there = bundle.manifest.plans if name == "tensorrt" else targets & {*ENGINES[name].targets}
             ranks = (rank for rank, (ranked, _) in enumerate(ORDER) if ranked == name and there)
             refused.append((min(ranks, default=len(ORDER)), f"{name}: {reason}"))
@@ -197,8 +197,13 @@ def _verified(bundle: Bundle, name: EngineName, execution: Precision | None) -> 
     if not targets:
         # The Keras model is what the others are verified against.
         return [_Candidate(name, bundle.keras_path, execution or "fp32")], ""
-    # An engine's own format before one that it merely reads.
-    conversions = [record for target in targets for record in bundle.manifest.conversions if record.target == target]
+    # An engine's own format before one that it merely reads; without those that the bundle's frames do not fit.
+    conversions = [
+        record
+        for target in targets
+        for record in bundle.manifest.conversions
+        if record.target == target and record.patch_side is None
+    ]
     if not conversions:
         convert = f"unetplus-export {bundle.path} --target {targets[0]}"
         return [], f"{bundle.path} holds no {targets[0]} conversion; run: {convert}"
@@ -225,11 +230,12 @@ def _verified(bundle: Bundle, name: EngineName, execution: Precision | None) -> 
 def _verified_plans(bundle: Bundle, execution: Precision | None) -> tuple[list[_Candidate], str]:
     """Return the TensorRT engines of a bundle that are in this machine's cache and verified, or why there is none."""
     build = f"run: unetplus-export {bundle.path} --target trt"
-    if not bundle.manifest.plans:
+    plans = [plan for plan in bundle.manifest.plans if plan.patch_side == bundle.manifest.recipe.patch_side]
+    if not plans:
         return [], f"{bundle.path} has no TensorRT engine; {build}"
     candidates: list[_Candidate] = []
     reasons: list[str] = []
-    for plan in bundle.manifest.plans:
+    for plan in plans:
         found = find_plan(plan.key)
         if found is None:
             reasons.append(f"its {plan.precision} engine for {plan.gpu} is not in this machine's cache; {build}")

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from unetplus_edge.architectures import UNetPlus
 from unetplus_edge.errors import ConversionError, EngineError, OutputError
 from unetplus_edge.files import sha256_of
+from unetplus_edge.manifest import ConversionRecord
+from unetplus_export.conversion import Request
+from unetplus_export.onnx import convert_onnx
 from unetplus_export.trt import BuildOptions, build_plan
 from unetplus_runtime.engines.gpu import Gpu, find_gpu
 from unetplus_runtime.engines.plan_cache import read_plan
@@ -58,6 +62,28 @@ def test_an_engine_is_built_and_its_precision_proven_without_a_gpu(make_onnx, pr
     assert (record.flavour, record.version) == ("tensorrt_rtx", find_flavour("tensorrt_rtx").version)
     assert (record.gpu, record.compute_capability) == ("portable", None)
     assert (record.batches, record.patch_side, record.sha256) == ((1, 8, 16), 32, sha256_of(plan.path))
+
+
+@pytest.mark.parametrize("layer", ["c1_0_conv", "u1_a_conv", "probability"])
+def test_convolutions_that_an_fp16_file_keeps_in_float32_are_stated_not_proven(
+    make_network, make_bundle, tmp_path, layer
+):
+    bundle = make_bundle(make_network(UNetPlus(base_filters=2, depth=2)), tmp_path / "bundle")
+    file = tmp_path / "model_fp16.onnx"
+    said = convert_onnx(Request(bundle, "fp16", 32, keep=(layer,)), file)
+    record = ConversionRecord(
+        file=f"exports/{file.name}",
+        sha256=sha256_of(file),
+        target="onnx",
+        stored_precision="fp16",
+        higher_precision=said.higher_precision,
+    )
+    evidence = build_plan(file, record, "fp16", RTX).evidence
+    assert [name for name in evidence.kept if layer in name] == list(evidence.kept)
+    assert len(evidence.kept) == 1
+    assert len(evidence.proven) == said.operators["Conv"] + said.operators["ConvTranspose"] - 1
+    with pytest.raises(ConversionError, match=f"is not fp16: 1 of its .* convolutions are not .*{layer}"):
+        build_plan(file, record.model_copy(update={"higher_precision": ()}), "fp16", RTX)
 
 
 def test_nothing_is_said_to_have_run_that_did_not(make_onnx):

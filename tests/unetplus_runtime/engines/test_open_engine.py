@@ -115,6 +115,21 @@ def test_a_conversion_that_another_engine_verified_is_refused(
         open_engine(bundle, "litert")
 
 
+def test_an_engine_that_failed_on_a_file_is_refused_whatever_another_makes_of_it(
+    make_bundle: MakeBundle, keras_file: Path, tflite_file: Path
+) -> None:
+    passed = VerificationRecord(engine="onnxruntime", executed_precision="fp32", verified=True)
+    failed = VerificationRecord(
+        engine="openvino", executed_precision="int8", verified=False, reason="its average iou is 0.2000 below"
+    )
+    bundle = make_bundle(keras_file, tflite_file)
+    changes = {"target": "onnx", "stored_precision": "int8", "verifications": (passed, failed)}
+    conversion = bundle.manifest.conversions[0].model_copy(update=changes)
+    bundle = update_manifest(bundle, bundle.manifest.model_copy(update={"conversions": (conversion,)}))
+    with pytest.raises(EngineError, match=r"is not verified \(its average iou is 0\.2000 below\); run: "):
+        open_engine(bundle, "openvino")
+
+
 def test_a_precision_is_that_one_or_an_error(bundle: Bundle) -> None:
     with open_engine(bundle, execution="fp32") as engine:
         assert engine.info.engine == "litert"
@@ -155,6 +170,20 @@ def test_an_unknown_engine_is_refused(bundle: Bundle) -> None:
     name: Any = "abacus"
     with pytest.raises(InputError, match="abacus is no engine; use one of auto, litert, onnxruntime, openvino, "):
         open_engine(bundle, name)
+
+
+def test_a_conversion_for_patches_of_another_side_is_taken_by_its_file_alone(
+    make_bundle: MakeBundle, keras_file: Path, tflite_file: Path
+) -> None:
+    bundle = make_bundle(keras_file, tflite_file)
+    other = bundle.manifest.conversions[0].model_copy(update={"patch_side": 128})
+    bundle = update_manifest(bundle, bundle.manifest.model_copy(update={"conversions": (other,)}))
+    with open_engine(bundle) as engine:
+        assert (engine.info.engine, engine.info.passed_over) == ("keras", ())
+    with pytest.raises(EngineError, match="holds no tflite conversion; run: unetplus-export"):
+        open_engine(bundle, "litert")
+    with open_engine(bundle.file_of(other)) as engine:
+        assert engine.info.engine == "litert"
 
 
 def test_importing_the_package_imports_no_library_of_any_engine() -> None:

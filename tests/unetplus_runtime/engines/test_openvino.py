@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unetplus_edge.bundle import Bundle
+    from unetplus_edge.manifest import Precision
 
 if find_spec("openvino") is None:
     pytest.skip("needs the openvino extra", allow_module_level=True)
@@ -233,16 +234,16 @@ def test_stored_precision_is_read_from_the_weights(write: Callable[..., Path]) -
 
 
 def test_8_bits_are_said_to_be_computed_in_where_they_are(write: Callable[..., Path]) -> None:
-    if "INT8" not in capabilities():
-        pytest.skip("OpenVINO computes nothing in 8 bits on this processor")
     path = write(lambda ops, x: doubled(ops, x, weights="int8", rounded=True), [-1, 32, 32, 1])
-    with OpenVINOEngine(path, execution="int8") as engine:
-        assert (engine.info.stored_precision, engine.info.executed_precision) == ("int8", "int8")
+    with OpenVINOEngine(path) as engine:
+        executed = engine.info.executed_precision
+        assert (engine.info.stored_precision, executed == "int8") == ("int8", "INT8" in capabilities())
         found = engine.infer(ramp(1))
         np.testing.assert_allclose(found, 2 * ramp(1), atol=2 / 255)
         assert len(np.unique(found)) <= 256
-    with pytest.raises(EngineError, match="openvino has precision int8 here, not fp32"):
-        OpenVINOEngine(path, execution="fp32")
+    other: Precision = "fp32" if executed == "int8" else "int8"
+    with pytest.raises(EngineError, match=f"openvino has precision {executed} here, not {other}"):
+        OpenVINOEngine(path, execution=other)
 
 
 def test_8_bit_weights_that_are_widened_first_are_not_said_to_be_computed_in_8_bits(write: Callable[..., Path]) -> None:
@@ -254,19 +255,32 @@ def test_8_bit_weights_that_are_widened_first_are_not_said_to_be_computed_in_8_b
         OpenVINOEngine(path, execution="int8")
 
 
-def test_bf16_is_computed_in_where_the_processor_has_it(openvino_file: Path, patches: NDArray[np.float32]) -> None:
+def test_bf16_is_computed_in_or_refused_as_the_processor_has_it(
+    openvino_file: Path, patches: NDArray[np.float32]
+) -> None:
     if "BF16" not in capabilities():
-        pytest.skip("this processor has no bf16")
+        with pytest.raises(EngineError, match=r"openvino has precision fp32.* here, not bf16"):
+            OpenVINOEngine(openvino_file, execution="bf16")
+        return
     with OpenVINOEngine(openvino_file, execution="bf16") as engine, OpenVINOEngine(openvino_file) as exact:
         assert (engine.info.executed_precision, exact.info.executed_precision) == ("bf16", "fp32")
         assert 1e-5 < np.abs(engine.infer(patches) - exact.infer(patches)).max() < 0.1
 
 
-def test_bf16_is_refused_where_the_processor_has_it_not(openvino_file: Path) -> None:
-    if "BF16" in capabilities():
-        pytest.skip("this processor has bf16")
-    with pytest.raises(EngineError, match=r"openvino has precision fp32.* here, not bf16"):
-        OpenVINOEngine(openvino_file, execution="bf16")
+@pytest.mark.parametrize("offered", [["FP32"], ["FP32", "BF16"]])
+def test_a_precision_is_refused_where_the_library_does_not_offer_it(
+    openvino_file: Path, monkeypatch: pytest.MonkeyPatch, offered: list[str]
+) -> None:
+    ov = import_openvino()
+    known = ov.Core.get_property
+
+    def get_property(core: Any, device: str, name: str) -> Any:
+        return offered if name == "OPTIMIZATION_CAPABILITIES" else known(core, device, name)
+
+    monkeypatch.setattr(ov.Core, "get_property", get_property)
+    told = " or ".join(name.lower() for name in offered)
+    with pytest.raises(EngineError, match=f"openvino has precision {told} here, not fp16; ask for {told}"):
+        OpenVINOEngine(openvino_file, execution="fp16")
 
 
 @pytest.mark.parametrize("execution", ["int8", "tf32"])

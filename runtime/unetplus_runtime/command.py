@@ -16,11 +16,18 @@ from rich.console import Console
 from unetplus_edge import __version__
 from unetplus_edge.commands import Group, printable
 from unetplus_edge.errors import PartialResultError
+from unetplus_edge.imaging import PATCH_SIDE
 from unetplus_edge.manifest import Precision
 from unetplus_edge.zoo import DEFAULT
-from unetplus_runtime.batch import Outcome, make_plan, segment_files
+from unetplus_runtime.batch import Outcome, segment_files
+from unetplus_runtime.cameras.command import cameras
 from unetplus_runtime.demo import count_table, demo_frames, save_pictures, stage_table
 from unetplus_runtime.engines import ENGINES
+from unetplus_runtime.formats import DEFAULT_FORMATS, FORMATS
+from unetplus_runtime.large import Shard
+from unetplus_runtime.large.cluster import require_dask
+from unetplus_runtime.pages import MAX_PIXELS
+from unetplus_runtime.plan import BLOCK_SIDE, Cutting, make_plan
 from unetplus_runtime.progress import progress_bar
 from unetplus_runtime.segmenter import Segmenter
 
@@ -36,10 +43,36 @@ class _Path(click.Path):
         return super().convert(value, param, ctx) if value else self.fail("the path is empty", param, ctx)
 
 
+def _formats(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(","))
+    for name in names:
+        if name not in FORMATS:
+            raise click.BadParameter(f"{name or 'nothing'} is not one of {', '.join(FORMATS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _block(_context: click.Context, _parameter: click.Parameter, value: int) -> int:
+    if value % PATCH_SIDE:
+        raise click.BadParameter(f"{value} is no multiple of {PATCH_SIDE}, the side of a patch")
+    return value
+
+
+def _shard(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Shard | None:
+    if value is None:
+        return None
+    number, slash, count = value.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise click.BadParameter(f"{value} is no part of a whole; write 1/8, 2/8, ... 8/8")
+    return Shard(int(number), int(count))
+
+
 @click.group(cls=Group)
 @click.version_option(__version__, package_name="unetplus-edge")
 def main() -> None:
     """Segment nuclei with a trained model. Not for diagnosis."""
+
+
+main.add_command(cameras)
 
 
 @main.command(epilog="Example: unetplus-runtime segment images/ --out results/")
@@ -61,6 +94,34 @@ def main() -> None:
     type=click.FloatRange(min=0, min_open=True),
     help="Side of a pixel in micrometres.  [default: as OME-XML or ImageJ has it]",
 )
+@click.option(
+    "--formats",
+    callback=_formats,
+    metavar="NAME,...",
+    default=",".join(DEFAULT_FORMATS),
+    show_default=True,
+    help=f"Results to write: {', '.join(FORMATS)}.",
+)
+@click.option(
+    "--large",
+    type=click.IntRange(1, MAX_PIXELS),
+    default=MAX_PIXELS,
+    show_default=True,
+    metavar="PIXELS",
+    help="Segment frames of more pixels block by block: TIFF and OME-Zarr.",
+)
+@click.option(
+    "--block",
+    type=click.IntRange(min=PATCH_SIDE),
+    callback=_block,
+    default=BLOCK_SIDE,
+    show_default=True,
+    metavar="PIXELS",
+    help="Side of a block.",
+)
+@click.option("--shard", callback=_shard, metavar="I/N", help="Do part I of N; another process does each other one.")
+@click.option("--join", is_flag=True, help="End what shards have done.")
+@click.option("--dask", metavar="ADDRESS", help="Segment the blocks of large frames on this Dask cluster.")
 @click.option("--overwrite", is_flag=True, help="Replace results that exist, and begin anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
@@ -73,28 +134,50 @@ def segment(
     threads: int | None,
     channel: str | None,
     pixel_size: float | None,
+    formats: tuple[str, ...],
+    large: int,
+    block: int,
+    shard: Shard | None,
+    join: bool,
+    dask: str | None,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Segment PNG, JPEG and TIFF files, all that lie in folders, and all that match patterns.
+    """Segment PNG, JPEG, TIFF and OME-Zarr images, all that lie in folders, and all that match patterns.
 
     Every page of a TIFF file is a frame. Results of a frame: ID_labels.tif, ID_overlay.png and
-    ID_nuclei.csv; of all frames: summary.csv. A run that was broken off goes on where it stopped
-    when the same command is typed again.
+    ID_nuclei.csv, or what --formats names; of a frame above --large: ID_labels.ome.zarr and the
+    table; of all frames: summary.csv. A run that was broken off goes on where it stopped when the
+    same command is typed again.
     """
     if pixel_size is not None and not math.isfinite(pixel_size):
         raise click.BadParameter(f"{pixel_size} is no length", param_hint="--pixel-size")
+    if (shard is not None) + join + overwrite > 1:
+        raise click.UsageError("--shard, --join and --overwrite exclude each other; remove the folder to begin anew")
+    if shard is not None and dask is not None:
+        raise click.UsageError("--shard and --dask exclude each other: either shares the blocks")
+    if dask is not None:
+        require_dask()
     # Files that tifffile grumbles about are read or refused; either way there is nothing to add.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    plan = make_plan(inputs, out, channel=channel, overwrite=overwrite)
+    plan = make_plan(
+        inputs,
+        out,
+        channel=channel,
+        formats=formats,
+        overwrite=overwrite,
+        cutting=Cutting(large, block),
+        shard=shard,
+        join=join,
+    )
     try:
         with (
             Segmenter(bundle, engine, threads, execution) as segmenter,
-            progress_bar("segmenting", len(plan.frames), quiet=quiet) as done,
+            progress_bar("segmenting", plan.steps, quiet=quiet) as done,
         ):
-            outcome = segment_files(plan, segmenter, pixel_size, done)
+            outcome = segment_files(plan, segmenter, pixel_size, done, dask, threads)
     except KeyboardInterrupt:
         click.echo("What is done is kept: the same command, without --overwrite, goes on where it stopped.", err=True)
         raise
@@ -105,6 +188,8 @@ def segment(
             click.echo(f"passed over {reason}", err=True)
         if outcome.rows:
             click.echo(_sentence(out, segmenter.engine, outcome))
+        if shard is not None:
+            click.echo(f"part {shard.number} of {shard.count} is done; when all are, type the command with --join")
     if outcome.refused:
         for refusal in outcome.refused:
             click.echo(f"refused: {printable(refusal)}", err=True)

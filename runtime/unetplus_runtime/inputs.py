@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetplus_edge.errors import InputError
+from unetplus_runtime.ome_zarr import is_ome_zarr
 from unetplus_runtime.pages import unreadable
 from unetplus_runtime.readers import KINDS, READERS, open_pages
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file to read.
+    """A file to read, or the folder of an OME-Zarr image.
 
     Attributes
     ----------
@@ -117,6 +118,8 @@ def _images_of(given: Path, passed_by: str | None, refused: list[str]) -> list[t
         raise InputError(f"{given} {reason}; check the path") from None
     except OSError as error:
         raise unreadable(given, error) from error
+    if is_folder and is_ome_zarr(given):
+        return [(given, given.stem)]
     if is_folder:
         before = len(refused)
         images = _images_below(given, passed_by, refused)
@@ -134,7 +137,9 @@ def _images_like(pattern: Path, passed_by: str | None, refused: list[str]) -> li
     for path in map(Path, sorted(glob.glob(str(pattern), recursive=True))):  # noqa: PTH207
         if passed_by is not None and Path(os.path.realpath(path)).is_relative_to(passed_by):
             continue
-        if path.is_dir():
+        if is_ome_zarr(path):
+            images.append((path, path.stem))
+        elif path.is_dir():
             images += _images_below(path, passed_by, refused)
         elif path.suffix.lower() in READERS:
             images.append((path, path.stem))
@@ -167,14 +172,16 @@ def _images_below(folder: Path, passed_by: str | None, refused: list[str]) -> li
         refused.append(f"{error.filename} cannot be listed ({error.strerror}); check its permissions")
 
     images: list[tuple[Path, str]] = []
-    for name, folders, files in os.walk(folder, onerror=refuse):
-        parent = Path(name)
+    for parent_name, folders, files in os.walk(folder, onerror=refuse):
+        parent = Path(parent_name)
         folders[:] = sorted(
             child for child in folders if not child.startswith(".") and os.path.realpath(parent / child) != passed_by
         )
-        for file in sorted(files):
-            path = parent / file
-            if not file.startswith(".") and path.suffix.lower() in READERS:
+        whole = [child for child in folders if is_ome_zarr(parent / child)]
+        folders[:] = [child for child in folders if child not in whole]
+        for name in sorted([*files, *whole]):
+            path = parent / name
+            if not name.startswith(".") and (name in whole or path.suffix.lower() in READERS):
                 images.append((path, path.relative_to(folder).with_suffix("").as_posix()))
     return images
 

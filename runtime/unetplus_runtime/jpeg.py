@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unetplus_edge.imaging.frames import Frame
-    from unetplus_runtime.pages import Pages
+    from unetplus_runtime.pages import FrameView, Pages
 
 _START = b"\xff\xd8"
 _END, _SCAN = 0xD9, 0xDA
@@ -48,6 +48,9 @@ class _Jpeg:
     def __init__(self, path: Path, shape: tuple[int, int], channel: str | None) -> None:
         self.planes: Sequence[Plane] = (Plane("", 0),)
         self._path, self._shape, self._channel = path, shape, channel
+
+    def view(self, plane: Plane) -> FrameView:
+        return self.read(plane)
 
     def read(self, plane: Plane) -> Frame:
         content = read_content(self._path, self._shape[0] * self._shape[1])

@@ -37,11 +37,36 @@ class Plane:
         Page of the file that it is read from, counted from 0.
     pixel_size
         What the file says about it; None where it says nothing.
+    shape
+        Height and width, where headers were read for it; only files of which frames can be read
+        in parts have frames of more than `MAX_PIXELS`.
     """
 
     label: str
     page: int
     pixel_size: PixelSize | None = None
+    shape: tuple[int, int] | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it has more than `MAX_PIXELS`, and is read in parts only."""
+        return self.shape is not None and self.shape[0] * self.shape[1] > MAX_PIXELS
+
+
+class FrameView(Protocol):
+    """A frame that is read where it is sliced."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        ...
+
+    def __getitem__(self, region: tuple[slice, slice]) -> Frame:
+        """Return the pixels of rows and columns; slices have a start and a stop inside the frame, and no step.
+
+        An `InputError` says why they cannot be read.
+        """
+        ...
 
 
 class Pages(Protocol):
@@ -59,6 +84,13 @@ class Pages(Protocol):
         """Return a frame: uint8, uint16 or float32, shape (height, width).
 
         An `InputError` says why it cannot be read; other frames may be readable nevertheless.
+        """
+        ...
+
+    def view(self, plane: Plane) -> FrameView:
+        """Return a frame that is read in parts, while the file is open.
+
+        Files that are read as a whole have no large frames: theirs is the frame itself.
         """
         ...
 

@@ -18,6 +18,13 @@ _MICROMETRES = {
     "microns": 1.0,
     "micrometer": 1.0,
     "micrometre": 1.0,
+    # As NGFF has them.
+    "meter": 1e6,
+    "decimeter": 1e5,
+    "centimeter": 1e4,
+    "millimeter": 1e3,
+    "nanometer": 1e-3,
+    "picometer": 1e-6,
     "nm": 1e-3,
     "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}": 1e-4,
     "\N{ANGSTROM SIGN}": 1e-4,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unetplus_edge.imaging.frames import Frame
-    from unetplus_runtime.pages import Pages
+    from unetplus_runtime.pages import FrameView, Pages
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
@@ -49,6 +49,9 @@ class _Png:
     def __init__(self, path: Path, shape: tuple[int, int], channel: str | None) -> None:
         self.planes: Sequence[Plane] = (Plane("", 0),)
         self._path, self._shape, self._channel = path, shape, channel
+
+    def view(self, plane: Plane) -> FrameView:
+        return self.read(plane)
 
     def read(self, plane: Plane) -> Frame:
         path = self._path

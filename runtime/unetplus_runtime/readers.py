@@ -1,4 +1,4 @@
-"""Image files, read frame by frame and checked before memory is taken: PNG, JPEG and TIFF."""
+"""Images, read frame by frame and checked before memory is taken: PNG, JPEG, TIFF and OME-Zarr."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from unetplus_edge.errors import InputError
 from unetplus_runtime.jpeg import open_jpeg
+from unetplus_runtime.ome_zarr import is_ome_zarr, open_ome_zarr
 from unetplus_runtime.pages import unreadable
 from unetplus_runtime.png import open_png
 from unetplus_runtime.tiff import open_tiff
@@ -28,9 +29,9 @@ READERS: dict[str, _Open] = {
     ".tif": open_tiff,
     ".tiff": open_tiff,
 }
-"""By suffix, in lower case."""
+"""By suffix, in lower case; OME-Zarr images are folders, see `unetplus_runtime.ome_zarr.is_ome_zarr`."""
 
-KINDS = "PNG, JPEG or TIFF"
+KINDS = "PNG, JPEG, TIFF or OME-Zarr"
 """What these are called together."""
 
 
@@ -39,12 +40,13 @@ def open_pages(path: Path, channel: str | None = None) -> AbstractContextManager
 
     PNG and JPEG: one frame. TIFF: every page is a frame, but for reduced copies of others. Where
     OME-XML or ImageJ describes the file, every time and height of every series is a frame, the
-    channel apart; so it is where tifffile has written down the axes.
+    channel apart; so it is where tifffile has written down the axes. OME-Zarr: every time and height of every
+    series, at full resolution.
 
     Parameters
     ----------
     path
-        The file; its suffix is one of `READERS`.
+        The file, whose suffix is one of `READERS`, or the folder of an OME-Zarr image.
     channel
         Name or number (from 1) of the channel with the nuclei. By default a file must have one
         channel, or colours that are all equal.
@@ -61,4 +63,6 @@ def open_pages(path: Path, channel: str | None = None) -> AbstractContextManager
         raise unreadable(path, error) from error
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # reading one of these may never end
         raise InputError(f"{path} is a pipe or a device; save the image to a file first")
+    if is_ome_zarr(path):
+        return open_ome_zarr(path, channel)
     return READERS[path.suffix.lower()](path, channel)

@@ -1,4 +1,4 @@
-"""Results on disk: label image, overlay and table of a frame, and the summary of a run.
+"""Files that results are made of: label images, pictures, tables, and the summary of a run.
 
 Every file appears whole or not at all.
 """
@@ -15,8 +15,7 @@ import numpy as np
 import tifffile
 
 from unetplus_edge.errors import OutputError
-from unetplus_edge.evaluation import outline_overlay
-from unetplus_edge.files import whole_file
+from unetplus_edge.files import whole_file, whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unetplus_edge.imaging import Nuclei
-    from unetplus_runtime.segmenter import Result
 
 SUMMARY = "summary.csv"
 
@@ -69,41 +67,6 @@ class SummaryRow:
     seconds: float
 
 
-MAX_NAME = 255 - len(".unfinished-_overlay.png")
-"""Most bytes of the last part of an id, so that file systems take the names of its results."""
-
-
-def result_paths(folder: Path, frame_id: str) -> tuple[Path, Path, Path]:
-    """Return where the label image, the overlay and the table of a frame are written."""
-    labels, overlay, nuclei = (folder / f"{frame_id}_{kind}" for kind in ("labels.tif", "overlay.png", "nuclei.csv"))
-    return labels, overlay, nuclei
-
-
-def write_result(folder: Path, frame_id: str, frame: NDArray[np.generic], result: Result) -> None:
-    """Write the label image, the overlay and the table of a frame.
-
-    Parameters
-    ----------
-    folder
-        Of the results. Folders in the id are made below it.
-    frame_id
-        Name of the results.
-    frame
-        The raw frame, shape (height, width).
-    result
-        What was found in it.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    """
-    labels, overlay, nuclei = result_paths(folder, frame_id)
-    write_labels(labels, result.labels, result.nuclei.pixel_size)
-    write_picture(overlay, outline_overlay(frame, result.labels))
-    write_nuclei(nuclei, result.nuclei)
-
-
 def write_labels(path: Path, labels: NDArray[np.int32], pixel_size: float | None = None) -> None:
     """Write a label image as a TIFF file that ImageJ reads, zlib-compressed.
 
@@ -129,7 +92,7 @@ def write_labels(path: Path, labels: NDArray[np.int32], pixel_size: float | None
     if pixel_size is not None:
         resolution = (1 / pixel_size, 1 / pixel_size) if imagej else (1e4 / pixel_size, 1e4 / pixel_size)
         metadata |= {"unit": "um"} if imagej else {}
-    with _result_file(path) as unfinished:
+    with result_file(path) as unfinished:
         tifffile.imwrite(
             unfinished,
             labels.astype(np.uint16 if imagej else np.uint32),
@@ -151,7 +114,7 @@ def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
         If the file cannot be written.
     """
     _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    with _result_file(path) as unfinished:
+    with result_file(path) as unfinished:
         unfinished.write_bytes(content.tobytes())
 
 
@@ -199,7 +162,7 @@ def write_table(path: Path, columns: list[str], rows: Iterable[Mapping[str, floa
     """
     # A file name may be no Unicode; then its odd bytes are written as \udc80 to \udcff.
     with (
-        _result_file(path) as unfinished,
+        result_file(path) as unfinished,
         unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         table = csv.writer(file, lineterminator="\n")
@@ -215,7 +178,7 @@ def write_text(path: Path, text: str) -> None:
     OutputError
         If the file cannot be written.
     """
-    with _result_file(path) as unfinished:
+    with result_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
@@ -228,10 +191,34 @@ def _cell(value: float | int | bool | str | None) -> str | int:
 
 
 @contextmanager
-def _result_file(path: Path) -> Iterator[Path]:
+def result_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to, which becomes `path` when the block ends; see `unetplus_edge.files.whole_file`.
+
+    Raises
+    ------
+    OutputError
+        If the system does not write it.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as unfinished:
+            yield unfinished
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def result_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to write to, which becomes `path` when the block ends; see `unetplus_edge.files.whole_folder`.
+
+    Raises
+    ------
+    OutputError
+        If the system does not write it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(path) as unfinished:
             yield unfinished
     except OSError as error:
         raise unwritable(path, error) from error

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from unetplus_edge.errors import OutputError
-from unetplus_runtime.results import SummaryRow, result_paths, unwritable
+from unetplus_runtime.results import SummaryRow, unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from io import FileIO
-    from pathlib import Path
 
 RECORD = "unfinished.jsonl"
 """Name of the record, in the folder of the results; gone when the run is finished."""
+
+_SHARDS = "unfinished-*of*.jsonl"
+
+
+def shard_record(number: int, count: int) -> str:
+    """Return the name of the record of one of several runs that share the work; gone when they are joined.
+
+    >>> shard_record(2, 8)
+    'unfinished-2of8.jsonl'
+    """
+    return f"unfinished-{number}of{count}.jsonl"
 
 
 class _Line(BaseModel):
@@ -34,9 +45,9 @@ class FileStamp(_Line):
     path
         With all links followed.
     size
-        Bytes.
+        Bytes; of a folder, of all files in it.
     modified
-        Nanoseconds.
+        Nanoseconds; of a folder, of the newest file in it.
     """
 
     path: str
@@ -84,27 +95,33 @@ class Record:
     done: Mapping[str, tuple[FileStamp, SummaryRow]] = field(default_factory=dict)
     length: int = 0
 
-    def finished(self, out: Path, frame_id: str) -> SummaryRow | None:
-        """Return the summary of a frame whose results are there; None where it has to be done."""
-        if frame_id not in self.done or not all(path.is_file() for path in result_paths(out, frame_id)):
+    def finished(self, frame_id: str, results: Iterable[Path]) -> SummaryRow | None:
+        """Return the summary of a frame whose results are all there; None where it has to be done."""
+        if frame_id not in self.done or not all(path.exists() for path in results):
             return None
         return self.done[frame_id][1]
 
 
 def stamp_of(path: Path) -> FileStamp:
-    """Return what tells a file from another one of its name.
+    """Return what tells a file, or a folder that is one image, from another one of its name.
 
     Raises
     ------
     OSError
         If it is not there.
     """
-    found = path.stat()
-    return FileStamp(path=os.path.realpath(path), size=found.st_size, modified=found.st_mtime_ns)
+    found = [path.stat()]
+    if path.is_dir():
+        found = [(Path(folder) / name).stat() for folder, _, names in os.walk(path) for name in names] or found
+    return FileStamp(
+        path=os.path.realpath(path),
+        size=sum(file.st_size for file in found),
+        modified=max(file.st_mtime_ns for file in found),
+    )
 
 
-def read_record(out: Path) -> Record:
-    """Return the record of an unfinished run; an empty one where there is none.
+def read_record(out: Path, name: str = RECORD) -> Record:
+    """Return the record of an unfinished run, by its file's name; an empty one where there is none.
 
     A power cut may leave half a line: from there on, the record counts as not written.
 
@@ -114,11 +131,38 @@ def read_record(out: Path) -> Record:
         If it cannot be read.
     """
     try:
-        return _parse((out / RECORD).read_bytes())
+        return _parse((out / name).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return Record()
     except OSError as error:
-        raise unwritable(out / RECORD, error) from error
+        raise unwritable(out / name, error) from error
+
+
+def shard_records(out: Path) -> list[Path]:
+    """Return the records of all shards in a folder."""
+    return sorted(out.glob(_SHARDS)) if out.is_dir() else []
+
+
+def read_shards(out: Path) -> Record | None:
+    """Return what shards have done together, as one record; None where there are none.
+
+    Raises
+    ------
+    OutputError
+        If one cannot be read, or they had different settings.
+    """
+    records = [read_record(out, path.name) for path in shard_records(out)]
+    if not records:
+        return None
+    settings = next((record.settings for record in records if record.settings is not None), None)
+    for record in records:
+        if record.settings is not None and settings is not None:
+            _require_same(out, record.settings, settings)
+    return Record(
+        settings,
+        frozenset().union(*(record.claimed for record in records)),
+        {frame: row for record in records for frame, row in record.done.items()},
+    )
 
 
 def _parse(content: bytes) -> Record:
@@ -146,7 +190,14 @@ def _parse(content: bytes) -> Record:
 
 @contextmanager
 def continued(
-    out: Path, before: Record, settings: Mapping[str, str], frames: list[str], *, overwrite: bool = False
+    out: Path,
+    before: Record,
+    settings: Mapping[str, str],
+    frames: list[str],
+    *,
+    overwrite: bool = False,
+    name: str = RECORD,
+    shards: Record | None = None,
 ) -> Iterator[RecordWriter]:
     """Go on with a record, or begin one; while it is open, no other run writes to the folder.
 
@@ -161,7 +212,11 @@ def continued(
     frames
         Ids of all frames of the run.
     overwrite
-        Whether a record that is there may be forgotten.
+        Whether a record that is there may be forgotten, and those of shards.
+    name
+        Of the record's file.
+    shards
+        What shards have done that this run ends; finishing it removes their records.
 
     Raises
     ------
@@ -170,18 +225,26 @@ def continued(
         or the folder cannot be written.
     """
     _require_same(out, before.settings, settings)
-    path = out / RECORD
+    if shards is not None:
+        _require_same(out, shards.settings, settings)
+    path = out / name
     try:
         made = not out.exists()
         out.mkdir(parents=True, exist_ok=True)
         file = path.open("r+b" if path.exists() else "x+b", buffering=0)
     except OSError as error:
         raise unwritable(path, error) from error
-    with file:
+    with ExitStack() as stack:
+        stack.enter_context(file)
         _lock(file, out)
+        ended = shard_records(out) if name == RECORD and (shards is not None or overwrite) else []
+        for other in ended:
+            _lock(stack.enter_context(other.open("r+b", buffering=0)), out)
         if not overwrite and _parse(file.read()) != before:
             raise OutputError(f"another run has just written to {out}; wait for it, and type the command again")
-        writer = RecordWriter(path, file, made)
+        writer = RecordWriter(path, file, made, ended)
+        if overwrite:
+            writer.forget_shards()
         try:
             writer.begin(before, settings, frames)
         except OutputError:
@@ -225,10 +288,12 @@ class RecordWriter:
         The record, open for reading and writing without a buffer.
     made
         Whether its folder was made for it.
+    shards
+        Records of shards that the run ends.
     """
 
-    def __init__(self, path: Path, file: FileIO, made: bool) -> None:
-        self._path, self._file, self._made = path, file, made
+    def __init__(self, path: Path, file: FileIO, made: bool, shards: Iterable[Path] = ()) -> None:
+        self._path, self._file, self._made, self._shards = path, file, made, list(shards)
         self._finished = False
 
     def begin(self, before: Record, settings: Mapping[str, str], frames: list[str]) -> None:
@@ -258,10 +323,16 @@ class RecordWriter:
         """Say that nothing is left to be done; closing then removes the record."""
         self._finished = True
 
+    def forget_shards(self) -> None:
+        """Remove the records of shards."""
+        for path in self._shards:
+            path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Remove the record of a finished run, and its folder if that was made for nothing."""
         if self._finished:
             with suppress(OSError):
+                self.forget_shards()
                 self._path.unlink()
                 if self._made:
                     self._path.parent.rmdir()

@@ -151,6 +151,14 @@ class Segmenter:
             nuclei = measure(labels, frame, pixel_size)
         return Result(labels, nuclei, probability, timings)
 
+    def infer(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the engine answers to patches, as `unetplus_runtime.engines.Engine.infer`.
+
+        The array belongs to the caller.
+        """
+        with self._lock:
+            return self._engine.infer(patches).copy()
+
     def close(self) -> None:
         """Close the engine, unless the caller opened it."""
         if self._owned:

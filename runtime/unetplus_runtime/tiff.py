@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +18,19 @@ from unetplus_runtime.channels import find_channel, require_choice, take_channel
 from unetplus_runtime.ome import ome_planes
 from unetplus_runtime.pages import MAX_PLANES, Plane, cut_off, numbered, require_size, unreadable
 from unetplus_runtime.pixel_size import pixel_size
-from unetplus_runtime.tiff_directories import page_kinds
+from unetplus_runtime.tiff_directories import page_headers
 from unetplus_runtime.tiff_pixels import read_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from unetplus_edge.imaging.frames import Frame
-    from unetplus_runtime.pages import Pages
+    from unetplus_runtime.pages import FrameView, Pages
     from unetplus_runtime.pixel_size import PixelSize
+    from unetplus_runtime.tiff_directories import PageHeader
 
     Axes = list[tuple[str, int]]
 
@@ -38,9 +40,9 @@ def open_tiff(path: Path, channel: str | None = None) -> Iterator[Pages]:
     """Open a TIFF file; nothing but its headers is read. See `unetplus_runtime.readers.open_pages`."""
     with ExitStack() as stack:
         try:
-            kinds = page_kinds(path)
+            headers = page_headers(path)
             file = stack.enter_context(tifffile.TiffFile(path))
-            pages = _Tiff(path, file, kinds, channel)
+            pages = _Tiff(path, file, headers, channel)
         except InputError:
             raise
         except OSError as error:
@@ -50,24 +52,45 @@ def open_tiff(path: Path, channel: str | None = None) -> Iterator[Pages]:
         yield pages
 
 
+class _View:
+    """A page that is read where it is sliced."""
+
+    def __init__(self, read: Callable[[tuple[slice, slice]], Frame], shape: tuple[int, int]) -> None:
+        self._read, self.shape = read, shape
+
+    def __getitem__(self, region: tuple[slice, slice]) -> Frame:
+        return self._read(region)
+
+
 class _Tiff:
-    def __init__(self, path: Path, file: tifffile.TiffFile, kinds: Sequence[int], channel: str | None) -> None:
-        self._path, self._file, self._kinds, self._channel = path, file, kinds, channel
-        self._count = len(kinds)
+    def __init__(self, path: Path, file: tifffile.TiffFile, headers: Sequence[PageHeader], channel: str | None) -> None:
+        self._path, self._file, self._headers, self._channel = path, file, headers, channel
+        self._count = len(headers)
         self._sample = channel  # where the channels are no samples of a pixel, there is none left to choose
         self._stacked = False
-        self.planes: Sequence[Plane] = self._find_planes()
+        planes = self._find_planes()
+        self.planes: Sequence[Plane] = [replace(plane, shape=self._shape(plane)) for plane in planes]
 
-    def read(self, plane: Plane) -> Frame:
+    def view(self, plane: Plane) -> FrameView:
+        return _View(lambda region: self.read(plane, region), self._shape(plane))
+
+    def read(self, plane: Plane, region: tuple[slice, slice] | None = None) -> Frame:
         name = str(self._path) if len(self.planes) == 1 else f"{self._path}, page {plane.page + 1}"
         try:
-            return self._read_slice(plane, name) if self._stacked else self._read_page(plane, name)
+            if self._stacked:
+                whole = self._read_slice(plane, name)
+                return whole if region is None else whole[region]
+            return self._read_page(plane, name, region)
         except InputError:
             raise
         except OSError as error:
             raise unreadable(self._path, error) from error
         except Exception as error:
             raise _unexpected(name, error) from error
+
+    def _shape(self, plane: Plane) -> tuple[int, int]:
+        _, height, width = self._headers[0 if self._stacked else plane.page]
+        return height, width
 
     def _find_planes(self) -> Sequence[Plane]:
         first = self._file.pages[0]
@@ -90,7 +113,7 @@ class _Tiff:
         return self._planes_along(axes, size)
 
     def _plain(self, size: PixelSize | None) -> Sequence[Plane]:
-        numbers = [number for number, kind in enumerate(self._kinds) if not kind & 1] or range(self._count)
+        numbers = [number for number, header in enumerate(self._headers) if not header.kind & 1] or range(self._count)
         if len(numbers) == 1:
             return [Plane("", numbers[0], size)]
         return [Plane(f"page{numbered(number, self._count)}", number, size) for number in numbers]
@@ -160,10 +183,10 @@ class _Tiff:
         content = np.frombuffer(handle.read(first.nbytes), dtype)
         return as_frame(content.reshape(first.imagelength, first.imagewidth), name)
 
-    def _read_page(self, plane: Plane, name: str) -> Frame:
+    def _read_page(self, plane: Plane, name: str, region: tuple[slice, slice] | None) -> Frame:
         page = self._file.pages[plane.page]
         _require_light(page, name)
-        image = read_pixels(page, name)
+        image = read_pixels(page, name, region)
         if page.photometric == PHOTOMETRIC.PALETTE and not self._file.is_imagej:
             image = _coloured(page, image)
         elif page.photometric == PHOTOMETRIC.MINISWHITE and "PhotometricInterpretation" in page.tags:

@@ -16,8 +16,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAX_TAG_BYTES = 1 << 26
-_NEW_SUBFILE_TYPE = 254
+_NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 256, 257
 _TYPE_BYTES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8], np.float64)
+
+
+class PageHeader(NamedTuple):
+    """What the directory of a page says.
+
+    Attributes
+    ----------
+    kind
+        The NewSubfileType: bit 0 is set where the page is a reduced copy of another.
+    height, width
+        Pixels; 0 where they are missing.
+    """
+
+    kind: int
+    height: int
+    width: int
 
 
 class _Kind(NamedTuple):
@@ -37,18 +53,13 @@ _SIGNATURES: dict[bytes, tuple[Literal["<", ">"], _Kind]] = {
 }
 
 
-def page_kinds(path: Path) -> list[int]:
-    """Return the kind of each page of a TIFF file, as its directory has it.
+def page_headers(path: Path) -> list[PageHeader]:
+    """Return the kind and the size of each page of a TIFF file, as its directory has them.
 
     Parameters
     ----------
     path
         The file. Only its directories are read.
-
-    Returns
-    -------
-    list of int
-        The NewSubfileType: bit 0 is set where a page is a reduced copy of another.
 
     Raises
     ------
@@ -66,23 +77,25 @@ def page_kinds(path: Path) -> list[int]:
         file.seek(kind.header)
         offset = _number(file, order + kind.offset)
         met: set[int] = set()
-        kinds: list[int] = []
+        headers: list[PageHeader] = []
         while offset:
             if offset in met:
-                raise damaged(path, f" after page {len(kinds)}, which is followed by an earlier one")
-            if len(kinds) == MAX_PLANES:
+                raise damaged(path, f" after page {len(headers)}, which is followed by an earlier one")
+            if len(headers) == MAX_PLANES:
                 raise InputError(f"{path} holds more than {MAX_PLANES:,} pages; cut it into smaller files")
             met.add(offset)
             file.seek(offset)
             tags = _tags(file, order, kind)
             offset = None if tags is None else _number(file, order + kind.offset)
             if tags is not None and offset is not None:
-                kinds.append(_kind(tags, order))
+                headers.append(
+                    PageHeader(*(_value(tags, code, order) for code in (_NEW_SUBFILE_TYPE, _HEIGHT, _WIDTH)))
+                )
     if offset is None:
-        raise cut_off(path, f"page {len(kinds)}" if kinds else "its header")
-    if not kinds:
+        raise cut_off(path, f"page {len(headers)}" if headers else "its header")
+    if not headers:
         raise InputError(f"{path} holds no page; save the image again")
-    return kinds
+    return headers
 
 
 def _tags(file: BinaryIO, order: Literal["<", ">"], kind: _Kind) -> NDArray[Any] | None:
@@ -101,13 +114,16 @@ def _tags(file: BinaryIO, order: Literal["<", ">"], kind: _Kind) -> NDArray[Any]
     return tags
 
 
-def _kind(tags: NDArray[Any], order: str) -> int:
-    found = tags[tags["code"] == _NEW_SUBFILE_TYPE]["value"]
+def _value(tags: NDArray[Any], code: int, order: str) -> int:
+    """Return the value of a tag that holds one whole number; 0 where it is missing."""
+    found = tags[tags["code"] == code][:1]
     if not len(found):
         return 0
-    # A value of four bytes comes first, whatever room there is.
-    shift = 8 * (found.dtype.itemsize - 4) if order == ">" else 0
-    return (int(found[0]) >> shift) & 0xFFFFFFFF
+    size = int(_TYPE_BYTES[min(int(found["type"][0]), len(_TYPE_BYTES) - 1)])
+    room = found["value"].dtype.itemsize
+    # A value that is shorter than its room comes first in it.
+    shift = 8 * max(room - size, 0) if order == ">" else 0
+    return (int(found["value"][0]) >> shift) & ((1 << 8 * size) - 1)
 
 
 def _number(file: BinaryIO, form: str) -> int | None:

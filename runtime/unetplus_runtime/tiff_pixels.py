@@ -1,4 +1,4 @@
-"""The pixels of a TIFF page, from its strips or tiles."""
+"""The pixels of a TIFF page, or of a part of it, from its strips or tiles."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from unetplus_runtime.pages import MAX_PIXELS, cut_off, damaged, require_size
 from unetplus_runtime.tiff_codecs import DECODERS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 _MAX_BYTES = 16 * MAX_PIXELS
 _WHOLE_BYTES = (8, 16, 32, 64)
 
 
-def read_pixels(page: Any, name: str) -> NDArray[Any]:
+def read_pixels(page: Any, name: str, region: tuple[slice, slice] | None = None) -> NDArray[Any]:
     """Return the pixels of a page, as they are stored.
+
+    Of a part of it, only the strips and tiles are read that it touches.
 
     Parameters
     ----------
@@ -29,6 +33,8 @@ def read_pixels(page: Any, name: str) -> NDArray[Any]:
         A `tifffile.TiffPage` of an open file.
     name
         What to call it in an error.
+    region
+        Rows and columns to read, with a start and a stop inside the page; None reads the page.
 
     Returns
     -------
@@ -41,22 +47,35 @@ def read_pixels(page: Any, name: str) -> NDArray[Any]:
     InputError
         If its pixels are of another kind, too many, damaged or not all there.
     """
+    rows, columns = region or (slice(0, page.imagelength), slice(0, page.imagewidth))
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    require_size(name, height, width)
     _require_kind(page, name)
     layout = _Layout(page)
-    _require_segments(page, layout, name)
-    image = np.empty((layout.planes, page.imagelength, page.imagewidth, layout.samples), page.dtype)
-    for index in range(layout.count):
-        plane, place = divmod(index, layout.down * layout.across)
-        top, left = place // layout.across * layout.rows, place % layout.across * layout.columns
-        part = image[plane, top : top + layout.rows, left : left + layout.columns]
+    if height * width * page.samplesperpixel * page.dtype.itemsize > _MAX_BYTES or not page.samplesperpixel:
+        raise InputError(f"{name} has {page.samplesperpixel} samples a pixel; cut it into smaller frames")
+    if layout.rows < 1 or layout.columns < 1 or min(len(page.dataoffsets), len(page.databytecounts)) < layout.count:
+        raise damaged(name)
+    image = np.empty((layout.planes, height, width, layout.samples), page.dtype)
+    for index in layout.touching(rows, columns):
+        plane, top, left = layout.place(index)
+        bottom, right = min(top + layout.rows, page.imagelength), left + layout.columns
+        inside = (
+            slice(max(rows.start, top), min(rows.stop, bottom)),
+            slice(max(columns.start, left), min(columns.stop, right)),
+        )
+        there = tuple(slice(part.start - at, part.stop - at) for part, at in zip(inside, (top, left), strict=True))
         # A tile is whole even where it hangs over the edge; a strip ends with the image.
-        rows = layout.rows if page.tilewidth else part.shape[0]
-        shape = (rows, layout.columns, layout.samples)
+        shape = (layout.rows if page.tilewidth else bottom - top, layout.columns, layout.samples)
         try:
-            segment = _read_segment(page, index, shape, name)
+            part = _read_part(page, index, shape, (there[0], there[1]), name)
         except ValueError as error:
             raise _undecodable(name, error) from error
-        part[...] = segment[: part.shape[0], : part.shape[1]]
+        image[
+            plane,
+            inside[0].start - rows.start : inside[0].stop - rows.start,
+            inside[1].start - columns.start : inside[1].stop - columns.start,
+        ] = part
     pixels = image[0] if layout.planes == 1 else np.moveaxis(image[:, :, :, 0], 0, 2)
     return pixels[:, :, 0] if page.samplesperpixel == 1 else pixels
 
@@ -76,9 +95,20 @@ class _Layout:
         self.across = -(-page.imagewidth // max(self.columns, 1))
         self.count = self.planes * self.down * self.across
 
+    def touching(self, rows: slice, columns: slice) -> Iterator[int]:
+        """Yield the segments that hold pixels of a part of the page."""
+        for plane in range(self.planes):
+            for down in range(rows.start // self.rows, -(-rows.stop // self.rows)):
+                for across in range(columns.start // self.columns, -(-columns.stop // self.columns)):
+                    yield (plane * self.down + down) * self.across + across
+
+    def place(self, index: int) -> tuple[int, int, int]:
+        """Return the plane of a segment, and its first row and column."""
+        plane, place = divmod(index, self.down * self.across)
+        return plane, place // self.across * self.rows, place % self.across * self.columns
+
 
 def _require_kind(page: Any, name: str) -> None:
-    require_size(name, page.imagelength, page.imagewidth)
     if page.imagedepth != 1:
         raise InputError(f"{name} is a volume of {page.imagedepth} slices; save every slice as a page of its own")
     if page.dtype is None:
@@ -91,30 +121,46 @@ def _require_kind(page: Any, name: str) -> None:
         raise InputError(f"{name} is compressed by {kind}, which is not read; save it without compression, or with LZW")
 
 
-def _require_segments(page: Any, layout: _Layout, name: str) -> None:
-    samples = page.samplesperpixel
-    if page.imagelength * page.imagewidth * samples * page.dtype.itemsize > _MAX_BYTES or not samples:
-        raise InputError(f"{name} has {samples} samples a pixel; cut it into smaller frames")
-    if layout.rows < 1 or layout.columns < 1:
-        raise damaged(name)
-    require_size(f"a tile of {name}", layout.rows, layout.columns)
-    if min(len(page.dataoffsets), len(page.databytecounts)) < layout.count:
-        raise damaged(name)
+def _read_part(
+    page: Any, index: int, shape: tuple[int, int, int], part: tuple[slice, slice], name: str
+) -> NDArray[Any]:
+    """Return rows and columns of a segment."""
+    start, count = page.dataoffsets[index], page.databytecounts[index]
     size = page.parent.filehandle.size
-    if any(
-        not 0 < start <= start + count <= size
-        for start, count in zip(page.dataoffsets[: layout.count], page.databytecounts, strict=False)
-    ):
+    if not 0 < start <= start + count <= size:
         raise cut_off(name, f"{size} bytes")
+    rows, columns = part
+    plain = page.compression == COMPRESSION.NONE and page.predictor == PREDICTOR.NONE
+    if plain and columns.stop - columns.start < shape[1]:
+        return _read_rows(page, start, shape, part)
+    if plain:  # the strips of a file that is not compressed may be of any length
+        start += rows.start * shape[1] * shape[2] * page.dtype.itemsize
+        segment = _read_segment(page, start, count, (rows.stop - rows.start, *shape[1:]), name)
+        return segment[:, columns]
+    require_size(f"a tile of {name}", shape[0], shape[1])
+    return _read_segment(page, start, count, shape, name)[rows, columns]
 
 
-def _read_segment(page: Any, index: int, shape: tuple[int, int, int], name: str) -> NDArray[Any]:
+def _read_rows(page: Any, start: int, shape: tuple[int, int, int], part: tuple[slice, slice]) -> NDArray[Any]:
+    rows, columns = part
+    pixel = shape[2] * page.dtype.itemsize
+    handle = page.parent.filehandle
+    content = bytearray()
+    for row in range(rows.start, rows.stop):
+        handle.seek(start + (row * shape[1] + columns.start) * pixel)
+        content += handle.read((columns.stop - columns.start) * pixel)
+    if len(content) < (rows.stop - rows.start) * (columns.stop - columns.start) * pixel:
+        raise ValueError("its pixels end too early")
+    stored = np.frombuffer(content, page.dtype.newbyteorder(page.parent.byteorder))
+    return stored.reshape(rows.stop - rows.start, columns.stop - columns.start, shape[2]).astype(page.dtype)
+
+
+def _read_segment(page: Any, start: int, count: int, shape: tuple[int, int, int], name: str) -> NDArray[Any]:
     size = int(np.prod(shape)) * page.dtype.itemsize
-    count = page.databytecounts[index]
     if count > 2 * size + 4096 and page.compression != COMPRESSION.NONE:
         raise ValueError("its compressed pixels are longer than pixels can be")
     handle = page.parent.filehandle
-    handle.seek(page.dataoffsets[index])
+    handle.seek(start)
     # Some programs write wrong byte counts where nothing is compressed.
     data = handle.read(size if page.compression == COMPRESSION.NONE else count)
     if page.compression == COMPRESSION.JPEG:

@@ -11,7 +11,8 @@ import pytest
 import tifffile
 
 from unetplus_edge.errors import EngineError, InputError, OutputError
-from unetplus_runtime.batch import Plan, make_plan, segment_files
+from unetplus_runtime.batch import segment_files
+from unetplus_runtime.plan import Plan, make_plan
 from unetplus_runtime.run_record import RECORD, continued
 from unetplus_runtime.segmenter import Segmenter
 

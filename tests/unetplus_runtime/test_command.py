@@ -218,3 +218,69 @@ def test_on_a_terminal_a_bar_is_shown(bundle: Bundle, images: Path, tmp_path: Pa
                 env=os.environ | {"TERM": "xterm"},
             )
         assert b"segmenting" in screen.read(100_000)
+
+
+def test_the_formats_that_were_asked_for_are_written(bundle: Bundle, images: Path, tmp_path: Path) -> None:
+    arguments = (images / "single.png", "--out", tmp_path / "out", "--bundle", bundle.path)
+    result = segment(*arguments, "--formats", "ome-tiff, parquet,rois,geojson,ome-zarr")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "single_labels.ome.tif",
+        "single_labels.ome.zarr",
+        "single_nuclei.geojson",
+        "single_nuclei.parquet",
+        "single_rois.zip",
+        "summary.csv",
+    ]
+    again = segment(*arguments, "--formats", "rois")
+    assert "summary.csv and 1 more results exist already" in again.stderr
+
+
+def test_an_unknown_format_is_refused_with_all_names(tmp_path: Path) -> None:
+    result = segment("a.png", "--out", tmp_path / "out", "--formats", "csv,excel")
+    assert result.exit_code == 2
+    assert "excel is not one of tiff, overlay, csv, parquet, rois, geojson, ome-tiff, ome-zarr" in result.stderr
+
+
+def test_a_large_frame_in_shares_has_the_nuclei_of_the_whole(
+    bundle: Bundle, tmp_path: Path, frame: NDArray[np.uint16]
+) -> None:
+    import zarr
+
+    tifffile.imwrite(tmp_path / "a.tif", np.tile(frame, (2, 3)))
+    arguments = (tmp_path / "a.tif", "--bundle", bundle.path)
+    assert segment(*arguments, "--out", tmp_path / "whole").exit_code == 0
+    blocks = (*arguments, "--out", tmp_path / "out", "--large", "1000", "--block", "256")
+    for part in ("1/2", "2/2"):
+        result = segment(*blocks, "--shard", part)
+        assert result.exit_code == 0, result.output
+        assert f"part {part[0]} of 2 is done" in result.stdout
+    result = segment(*blocks, "--join")
+    assert result.exit_code == 0, result.output
+    labels = np.asarray(zarr.open_array(tmp_path / "out" / "a_labels.ome.zarr" / "0", mode="r")[:])
+    truth = tifffile.imread(tmp_path / "whole" / "a_labels.tif")
+    pairs = np.unique(np.stack((labels.ravel(), truth.ravel())), axis=1)
+    assert pairs.shape[1] == len(np.unique(truth)) == len(np.unique(labels)) > 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--block", "1000"], "1000 is no multiple of 256"),
+        (["--shard", "3/2"], "3/2 is no part of a whole; write 1/8, 2/8, ... 8/8"),
+        (["--shard", "two"], "two is no part of a whole"),
+        (["--shard", "1/2", "--join"], "--shard, --join and --overwrite exclude each other"),
+        (["--shard", "1/2", "--dask", "tcp://127.0.0.1:1"], "--shard and --dask exclude each other"),
+    ],
+)
+def test_options_that_contradict_are_refused(tmp_path: Path, options: list[str], sentence: str) -> None:
+    result = segment("a.png", "--out", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+
+
+def test_without_dask_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    result = segment("a.png", "--out", tmp_path / "out", "--dask", "tcp://127.0.0.1:1")
+    assert result.exit_code == 15
+    assert "--dask needs distributed: pip install 'unetplus-edge[cluster]'" in result.stderr

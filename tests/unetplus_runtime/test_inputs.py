@@ -86,7 +86,7 @@ def test_what_is_no_image_is_refused(tmp_path: Path, touch: Callable[..., None])
     touch("a.bmp", "empty/notes.txt")
     with pytest.raises(InputError, match=r"b\.png does not exist"):
         find_images([tmp_path / "b.png"])
-    with pytest.raises(InputError, match=r"a\.bmp is no PNG, JPEG or TIFF file"):
+    with pytest.raises(InputError, match=r"a\.bmp is no PNG, JPEG, TIFF or OME-Zarr file"):
         find_images([tmp_path / "a.bmp"])
     with pytest.raises(InputError, match="empty holds no image"):
         find_images([tmp_path / "empty"])
@@ -119,7 +119,7 @@ def test_a_pattern_passes_the_results_by(tmp_path: Path, touch: Callable[..., No
 def test_a_pattern_without_a_match_is_an_error(tmp_path: Path, touch: Callable[..., None]) -> None:
     touch("notes.txt")
     for pattern in ("*.tif", "*.txt", "nowhere/*"):
-        with pytest.raises(InputError, match="matches no PNG, JPEG or TIFF file; check the pattern"):
+        with pytest.raises(InputError, match="matches no PNG, JPEG, TIFF or OME-Zarr file; check the pattern"):
             find_images([tmp_path / pattern])
 
 

@@ -126,7 +126,7 @@ def test_colour_samples_are_chosen_by_name(tmp_path: Path) -> None:
 def test_the_size_of_a_pixel_is_read(tmp_path: Path, metadata: dict[str, Any], expected: PixelSize | None) -> None:
     path = write(tmp_path / "a.ome.tif", noise(20, 30), "YX", **metadata)
     with open_tiff(path) as pages:
-        assert pages.planes == [Plane("", 0, expected)]
+        assert pages.planes == [Plane("", 0, expected, (20, 30))]
 
 
 def test_pages_lie_where_the_description_says() -> None:

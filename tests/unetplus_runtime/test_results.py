@@ -9,19 +9,14 @@ import pytest
 import tifffile
 
 from unetplus_edge.errors import OutputError
-from unetplus_edge.evaluation import outline_overlay
-from unetplus_edge.imaging import measure
 from unetplus_runtime.results import (
     SummaryRow,
-    result_paths,
     write_labels,
     write_picture,
-    write_result,
     write_summary,
     write_table,
     write_text,
 )
-from unetplus_runtime.segmenter import Result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,31 +83,6 @@ def test_a_picture_keeps_its_colours(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png", picture)
     read = cv2.imdecode(np.fromfile(tmp_path / "a.png", np.uint8), cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(read[:, :, ::-1], picture)
-
-
-def test_a_frame_has_three_results(tmp_path: Path, labels: NDArray[np.int32]) -> None:
-    frame = np.arange(labels.size, dtype=np.uint16).reshape(labels.shape)
-    result = Result(labels, measure(labels, frame, 0.5), labels.astype(np.float32), {})
-    write_result(tmp_path / "out", "day 1/a", frame, result)
-    paths = result_paths(tmp_path / "out", "day 1/a")
-    assert [path.name for path in paths] == ["a_labels.tif", "a_overlay.png", "a_nuclei.csv"]
-    assert sorted(path.name for path in (tmp_path / "out" / "day 1").iterdir()) == sorted(path.name for path in paths)
-    np.testing.assert_array_equal(tifffile.imread(paths[0]), labels)
-    overlay = cv2.imdecode(np.fromfile(paths[1], np.uint8), cv2.IMREAD_COLOR)
-    np.testing.assert_array_equal(overlay[:, :, ::-1], outline_overlay(frame, labels))
-    first, second = read_csv(paths[2])
-    assert (first["label"], first["area"], first["touches_border"]) == ("1", "100", "0")
-    assert (second["label"], second["area"], second["touches_border"]) == ("2", "200", "1")
-    assert float(second["area_um2"]) == 50
-    assert float(first["intensity_mean"]) == pytest.approx(frame[5:15, 5:15].mean(), rel=1e-6)
-
-
-def test_a_frame_without_nuclei_has_a_table_with_its_columns(tmp_path: Path) -> None:
-    frame = np.zeros((8, 8), np.uint8)
-    labels = np.zeros((8, 8), np.int32)
-    write_result(tmp_path, "a", frame, Result(labels, measure(labels, frame), frame.astype(np.float32), {}))
-    assert (tmp_path / "a_nuclei.csv").read_text().startswith("label,area,")
-    assert read_csv(tmp_path / "a_nuclei.csv") == []
 
 
 def test_the_summary_has_a_row_a_frame(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from unetplus_edge.errors import OutputError
-from unetplus_runtime.results import SummaryRow, result_paths
+from unetplus_runtime.formats import result_paths
+from unetplus_runtime.results import SummaryRow
 from unetplus_runtime.run_record import RECORD, FileStamp, Record, continued, read_record, stamp_of
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 def test_a_frame_is_finished_while_its_results_are_there(tmp_path: Path) -> None:
     record = Record(SETTINGS, frozenset({"day/a"}), {"day/a": (STAMP, ROW)})
-    assert record.finished(tmp_path, "b") is None
-    for path in result_paths(tmp_path, "day/a"):
-        assert record.finished(tmp_path, "day/a") is None
+    assert record.finished("b", []) is None
+    paths = result_paths(tmp_path, "day/a")
+    for path in paths:
+        assert record.finished("day/a", paths) is None
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert record.finished(tmp_path, "day/a") == ROW
+    assert record.finished("day/a", paths) == ROW
 
 
 def test_without_a_record_there_is_an_empty_one(tmp_path: Path) -> None:

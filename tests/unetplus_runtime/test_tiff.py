@@ -321,3 +321,60 @@ def test_the_resolution_of_other_programs_is_that_of_a_printer(tmp_path: Path) -
     tifffile.imwrite(tmp_path / "a.tif", noise(np.uint16, 20, 30), resolution=(300, 300), resolutionunit="INCH")
     with open_tiff(tmp_path / "a.tif") as pages:
         assert pages.planes[0].pixel_size is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"rowsperstrip": 5},
+        {"tile": (16, 32)},
+        {"tile": (32, 16), "compression": "zlib", "predictor": True},
+        {"rowsperstrip": 7, "compression": "zlib"},
+        {"byteorder": ">"},
+    ],
+)
+@pytest.mark.parametrize("region", [np.s_[3:40, 5:60], np.s_[16:32, 32:48], np.s_[0:51, 0:73], np.s_[50:51, 72:73]])
+def test_a_part_of_a_page_is_the_part_of_the_whole(tmp_path: Path, options: dict[str, Any], region: Any) -> None:
+    image = np.random.default_rng(1).integers(0, 60_000, (51, 73)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", image, **options)
+    with open_tiff(tmp_path / "a.tif") as pages:
+        view = pages.view(pages.planes[0])
+        assert view.shape == (51, 73)
+        np.testing.assert_array_equal(view[region], image[region])
+
+
+@pytest.mark.parametrize("planar", ["CONTIG", "SEPARATE"])
+def test_a_channel_of_a_part_is_read(tmp_path: Path, planar: str) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (3, 40, 50)).astype(np.uint8)
+    stored = image if planar == "SEPARATE" else np.ascontiguousarray(np.moveaxis(image, 0, 2))
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", planarconfig=planar, tile=(16, 16))
+    with open_tiff(tmp_path / "a.tif", "green") as pages:
+        np.testing.assert_array_equal(pages.view(pages.planes[0])[7:33, 10:49], image[1, 7:33, 10:49])
+
+
+def test_a_part_of_a_damaged_file_is_read_where_it_is_sound(tmp_path: Path) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (64, 64)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, tile=(32, 32), compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        last = file.pages[0].dataoffsets[-1]
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    content[last + 2 : last + 40] = bytes(38)
+    (tmp_path / "a.tif").write_bytes(content)
+    with open_tiff(tmp_path / "a.tif") as pages:
+        view = pages.view(pages.planes[0])
+        np.testing.assert_array_equal(view[0:64, 0:32], image[:, :32])
+        with pytest.raises(InputError, match=r"a\.tif cannot be decoded"):
+            view[0:64, 0:64]
+
+
+def test_a_page_of_more_pixels_than_a_frame_may_have_is_read_in_parts(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        tile = np.full((1024, 1024), 7, np.uint8)
+        file.write((tile for _ in range(121)), shape=(11_000, 11_000), dtype=np.uint8, tile=(1024, 1024), compression=8)
+    with open_tiff(tmp_path / "a.tif") as pages:
+        (plane,) = pages.planes
+        assert plane.is_large
+        assert (pages.view(plane)[10_000:11_000, 5_000:5_010] == 7).all()
+        with pytest.raises(InputError, match="more than 100,000,000 in a frame"):
+            pages.read(plane)

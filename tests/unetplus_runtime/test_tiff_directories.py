@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from unetplus_edge.errors import InputError
-from unetplus_runtime.tiff_directories import page_kinds
+from unetplus_runtime.tiff_directories import page_headers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +24,11 @@ def directory(tags: list[tuple[int, int, int, int]], following: int) -> bytes:
 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("bigtiff", [False, True])
-def test_pages_are_counted_with_their_kind(tmp_path: Path, byteorder: Any, bigtiff: bool) -> None:
+def test_pages_are_counted_with_their_kind_and_size(tmp_path: Path, byteorder: Any, bigtiff: bool) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif", byteorder=byteorder, bigtiff=bigtiff) as file:
         for subfiletype in (0, 1, 2):
-            file.write(np.zeros((4, 5), np.uint8), subfiletype=subfiletype)
-    assert page_kinds(tmp_path / "a.tif") == [0, 1, 2]
+            file.write(np.zeros((4 + 70_000 * subfiletype, 5), np.uint8), subfiletype=subfiletype)
+    assert page_headers(tmp_path / "a.tif") == [(0, 4, 5), (1, 70_004, 5), (2, 140_004, 5)]
 
 
 @pytest.mark.parametrize("lead_in", [0, 150])
@@ -39,7 +39,7 @@ def test_a_circle_is_refused(tmp_path: Path, lead_in: int) -> None:
     content = b"II*\0" + struct.pack("<I", 8) + b"".join(directory([], offset) for offset in following)
     (tmp_path / "a.tif").write_bytes(content)
     with pytest.raises(InputError, match=f"is damaged after page {lead_in + 4}, which is followed by an earlier one"):
-        page_kinds(tmp_path / "a.tif")
+        page_headers(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_a_circle_is_refused(tmp_path: Path, lead_in: int) -> None:
 def test_a_chain_that_does_not_hold_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / "a.tif").write_bytes(content)
     with pytest.raises(InputError, match=sentence):
-        page_kinds(tmp_path / "a.tif")
+        page_headers(tmp_path / "a.tif")

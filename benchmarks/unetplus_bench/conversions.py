@@ -101,7 +101,7 @@ def report(bundle: Bundle, samples: Sequence[Labelled]) -> dict[str, Any]:
         reference = segmented(bundle, engine, samples)
     expected = _scored(samples, reference)
     rows = []
-    for record in bundle.manifest.conversions:
+    for record in (record for record in bundle.manifest.conversions if record.patch_side is None):
         for verification in record.verifications:
             row = _manifest_facts(bundle, record, verification)
             if verification.verified:

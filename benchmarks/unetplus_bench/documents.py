@@ -147,14 +147,8 @@ def _specimen(results: Path) -> str:
 
 def _conversions(results: Path) -> str:
     report = _read(results / "conversions" / "unet_plus_tc_b8.json")
-    past = _read(results / "conversions" / "past_limit.json")
-    failed = [
-        {**outcome["record"], **outcome["record"]["verifications"][0], "bytes": outcome["size"]}
-        for outcome in past["outcomes"]
-        if outcome["status"] == "failed"
-    ]
     rows = []
-    for row in (*report["conversions"], *failed):
+    for row in report["conversions"]:
         parity, drop, test = row["parity"], row["score_drop"], row.get("test_images")
         stored = row["stored_precision"] + (f", rest {row['remainder']}" if row["remainder"] == "fp16" else "")
         rows.append(
@@ -183,7 +177,7 @@ def _conversions(results: Path) -> str:
         "equal counts, test",
         "verified",
     ]
-    return "\n\n".join([table(header, rows), "\n".join(["```sh", report["command"], *past["commands"], "```"])])
+    return "\n\n".join([table(header, rows), f"```sh\n{report['command']}\n```"])
 
 
 def _speed(results: Path) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from unetplus_edge.files import sha256_of, whole_file
+from unetplus_edge.files import sha256_of, whole_file, whole_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,3 +82,47 @@ def test_the_hash_is_that_of_the_whole_content(tmp_path: Path, size: int) -> Non
     file = tmp_path / "content"
     file.write_bytes(content)
     assert sha256_of(file) == hashlib.sha256(content).hexdigest()
+
+
+def test_the_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "labels.zarr"
+    with whole_folder(target) as unfinished:
+        (unfinished / "0").mkdir()
+        (unfinished / "0" / "chunk").write_text("7")
+        assert not target.exists()
+    assert (target / "0" / "chunk").read_text() == "7"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def _break_off(target: Path, error: type[BaseException]) -> None:
+    with whole_folder(target) as unfinished:
+        (unfinished / "chunk").write_text("new")
+        raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "labels.zarr"
+    target.mkdir()
+    (target / "chunk").write_text("old")
+    with pytest.raises(error):
+        _break_off(target, error)
+    assert (target / "chunk").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_new_folder_replaces_the_old_one_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "labels.zarr"
+    for name in ("old", "new"):
+        with whole_folder(target) as unfinished:
+            (unfinished / name).write_text("")
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_process_left_of_a_folder_is_not_taken_over(tmp_path: Path) -> None:
+    (tmp_path / ".unfinished-labels.zarr").mkdir()
+    (tmp_path / ".unfinished-labels.zarr" / "half").write_text("")
+    with whole_folder(tmp_path / "labels.zarr") as unfinished:
+        (unfinished / "chunk").write_text("")
+    assert [path.name for path in (tmp_path / "labels.zarr").iterdir()] == ["chunk"]

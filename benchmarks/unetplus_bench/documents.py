@@ -24,11 +24,12 @@ MACHINE = "epyc-2-cores"
 """The folder of results whose speed the README shows: two cores of a server, without a GPU."""
 
 _SPEED_COLUMNS = {
-    "row": "engine, stored, executed",
+    "row": "bundle, engine, stored precision",
     "p50, ms": "ms/patch, median",
     "p95, ms": "95 %",
     "Kaggle score, validation": "Kaggle score, validation images",
     "to Keras": "to Keras",
+    "executed": "executed precision",
 }
 
 _BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n)(.*?)(<!-- /numbers -->)", re.DOTALL)

@@ -60,8 +60,8 @@ ORDER: tuple[tuple[EngineName, Precision], ...] = (
     ("tensorrt", "int8"),
     ("tensorrt", "fp32"),
     ("openvino", "int8"),
-    ("litert", "int8"),
     ("openvino", "fp32"),
+    ("litert", "int8"),
     ("onnxruntime", "fp32"),
     ("litert", "fp32"),
     ("keras", "fp32"),
@@ -69,8 +69,8 @@ ORDER: tuple[tuple[EngineName, Precision], ...] = (
 """Engines with the precision that they execute, in the order in which `auto` tries them.
 
 A GPU goes before the CPU, and there fp16 before int8, which is not reliably faster on one. On the
-CPU the order is that of milliseconds a patch, as measured. A verified conversion that is not in this
-list is tried after those that are.
+CPU the order is that of milliseconds a patch, as measured (`benchmarks/results/epyc-2-cores/`). A
+verified conversion that is not in this list is tried after those that are.
 """
 
 

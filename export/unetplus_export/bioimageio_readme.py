@@ -37,6 +37,7 @@ def readme(manifest: Manifest, side: int) -> str:
         Of its patches, in pixels.
     """
     before, after = manifest.recipe.preprocessing, manifest.postprocessing
+    scheme = before.tv_scheme.replace("_", "-")
     return f"""# {title_of(manifest)}: nuclei in fluorescence images
 
 {manifest.name} gives the probability of nucleus for every pixel of a grey-scale fluorescence image: bright nuclei on a
@@ -50,8 +51,7 @@ of this format, so they are not in its description and have to be done before:
 1. Scale the whole image (not the patch): the least and the greatest value of its 3 x 3 median become 0 and 1.
 2. CLAHE with tiles of {before.clahe_tile} x {before.clahe_tile} pixels, 256 bins and a clip limit of
    {before.clahe_clip:g} times the mean bin.
-3. Total-variation denoising ({before.tv_scheme.replace("_", "-")}) with weight {before.tv_weight:g},
-   {before.tv_iterations} iterations.
+3. Total-variation denoising ({scheme}) with weight {before.tv_weight:g}, {before.tv_iterations} iterations.
 
 `unetplus_edge.imaging.preprocess` does all of it. A raw image put in as it is gives wrong answers.
 A larger image is cut into patches that cover it; where these overlap, the greater probability counts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from importlib.util import find_spec
 from math import prod
@@ -33,7 +34,9 @@ def is_ome_zarr(path: Path) -> bool:
     That is a folder called `.zarr`, and any that is a Zarr group, such as a field of a plate.
     """
     groups = ("zarr.json", ".zgroup", ".zattrs")
-    return path.is_dir() and (path.suffix.lower() == SUFFIX or any((path / name).is_file() for name in groups))
+    # A folder that may not be entered is none, and is told of where it is listed; Path.is_file would raise.
+    holds_group = any(os.path.isfile(path / name) for name in groups)  # noqa: PTH113
+    return path.is_dir() and (path.suffix.lower() == SUFFIX or holds_group)
 
 
 @contextmanager

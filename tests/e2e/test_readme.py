@@ -22,7 +22,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def _commands(page: Path) -> list[list[str]]:
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
-    joined = [block.replace("\\\n", " ") for block in blocks]
+    # Variables of a shell or a queue stand for numbers.
+    joined = [re.sub(r"\$\w+", "1", block.replace("\\\n", " ")) for block in blocks]
     lines = [shlex.split(line, comments=True) for block in joined for line in block.splitlines()]
     return [words for words in lines if words and words[0].startswith("unetplus-")]
 

@@ -163,7 +163,7 @@ def test_a_repair_ends_where_most_weights_would_be_of_another_precision(world, m
     assert len(verdicts.seen) == 3
 
 
-@pytest.mark.parametrize(("target", "precision"), [("onnx", "fp16"), ("tflite", "fp32")])
+@pytest.mark.parametrize(("target", "precision"), [("onnx", "fp32"), ("tflite", "fp32")])
 def test_what_has_no_repair_fails_at_once(world, monkeypatch, target, precision):
     made, verdicts, drops = world
     monkeypatch.setattr(exporter, "layer_errors", targets.layer_errors)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unetplus_edge.errors import InputError
 from unetplus_edge.files import finish_folder
 from unetplus_runtime.large.blocks import inside
 from unetplus_runtime.large.joining import Numbering
@@ -142,7 +143,12 @@ class LargeJob:
         self._work.begin(self._settings)
         whole_range = self._work.read_range()
         if whole_range is None:
-            whole_range = large_frame_range(self._view, self._grid)
+            try:
+                whole_range = large_frame_range(self._view, self._grid)
+            except InputError:
+                # Nothing of a frame that cannot be read has been done yet, and none of it is left.
+                self.remove()
+                raise
             self._work.write_range(whole_range)
         return whole_range
 

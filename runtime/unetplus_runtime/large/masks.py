@@ -64,7 +64,16 @@ class MaskMaker:
         lefts = self._origins(self._grid.width, block.columns)
         rows = slice(tops[0], min(tops[-1] + self._side, self._grid.height))
         columns = slice(lefts[0], min(lefts[-1] + self._side, self._grid.width))
-        prepared = self._prepared(rows, columns)
+        raw = self._raw(rows, columns)
+        if raw.is_constant:
+            corner = slice(rows.start, rows.start + 1), slice(columns.start, columns.start + 1)
+            value = preprocess_block(raw, *corner, self._constants, self._range)[0, 0]  # type: ignore[arg-type]
+            whole = min(self._grid.height, self._grid.width) >= self._side  # else patches are filled up with zeros
+            if whole and not (self._answer_to(value) > self._threshold).any():
+                return np.zeros(block.shape, np.bool_)
+            prepared = np.full((rows.stop - rows.start, columns.stop - columns.start), value, np.float32)
+        else:
+            prepared = preprocess_block(raw, rows, columns, self._constants, self._range)  # type: ignore[arg-type]
         probability = np.zeros(prepared.shape, np.float32)
         for top in tops:  # a row of patches at a time, so that they take no more memory than the block
             patches = np.zeros((len(lefts), self._side, self._side, 1), np.float32)
@@ -83,17 +92,12 @@ class MaskMaker:
         origins = patch_origins(length, self._side)
         return [origin for origin in origins if origin < part.stop and origin + self._side > part.start]
 
-    def _prepared(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+    def _raw(self, rows: slice, columns: slice) -> _Known:
         windows = (
             block_window(part, length, self._constants)
             for part, length in zip((rows, columns), self._view.shape, strict=True)
         )
-        raw = _Known(self._view, *(slice(*window) for window in windows))
-        if raw.is_constant:
-            first = slice(rows.start, rows.start + 1), slice(columns.start, columns.start + 1)
-            value = preprocess_block(raw, *first, self._constants, self._range)  # type: ignore[arg-type]
-            return np.full((rows.stop - rows.start, columns.stop - columns.start), value[0, 0], np.float32)
-        return preprocess_block(raw, rows, columns, self._constants, self._range)  # type: ignore[arg-type]
+        return _Known(self._view, *(slice(*window) for window in windows))
 
     def _answer(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probabilities of patches, shape (n, side, side)."""
@@ -103,13 +107,17 @@ class MaskMaker:
         if not constant.all():
             answers[~constant] = self._segmenter.infer(patches[~constant])[:, :, :, 0]
         for index in np.flatnonzero(constant):
-            value = float(flat[index, 0])
-            if value not in self._answers:
-                if len(self._answers) == _MOST_KEPT:
-                    self._answers.clear()
-                self._answers[value] = self._segmenter.infer(patches[index : index + 1])[0, :, :, 0]
-            answers[index] = self._answers[value]
+            answers[index] = self._answer_to(flat[index, 0])
         return answers
+
+    def _answer_to(self, value: np.float32) -> NDArray[np.float32]:
+        """Return the probabilities of a patch of one number, shape (side, side)."""
+        if float(value) not in self._answers:
+            if len(self._answers) == _MOST_KEPT:
+                self._answers.clear()
+            patch = np.full((1, self._side, self._side, 1), value, np.float32)
+            self._answers[float(value)] = self._segmenter.infer(patch)[0, :, :, 0]
+        return self._answers[float(value)]
 
 
 class _Known:

@@ -104,18 +104,21 @@ class WorkFolder:
 
     def write_mask(self, block: Block, mask: NDArray[np.bool_]) -> None:
         """Write the mask of a block, shape as the block."""
-        _put(self._file("mask", block), zlib.compress(np.packbits(mask).tobytes(), 1))
+        _put(self._file("mask", block), zlib.compress(np.packbits(mask, axis=1).tobytes(), 1))
 
     def read_mask(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
         """Return the mask of a part of the frame, of however many blocks."""
         mask = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
         for block in self._grid.touching(rows, columns):
             bits = np.frombuffer(zlib.decompress(self._file("mask", block).read_bytes()), np.uint8)
-            whole = np.unpackbits(bits, count=block.shape[0] * block.shape[1]).reshape(block.shape)
             down = slice(max(rows.start, block.rows.start), min(rows.stop, block.rows.stop))
             across = slice(max(columns.start, block.columns.start), min(columns.stop, block.columns.stop))
-            mask[inside(down, rows), inside(across, columns)] = whole[
-                inside(down, block.rows), inside(across, block.columns)
+            # Of a neighbour, only the bytes are unpacked that hold the part.
+            here = inside(across, block.columns)
+            first = here.start // 8
+            part = bits.reshape(block.shape[0], -1)[inside(down, block.rows), first : -(-here.stop // 8)]
+            mask[inside(down, rows), inside(across, columns)] = np.unpackbits(part, axis=1)[
+                :, here.start - 8 * first : here.stop - 8 * first
             ]
         return mask
 

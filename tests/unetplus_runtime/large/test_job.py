@@ -12,6 +12,7 @@ import zarr
 from unetplus_edge.errors import InputError, OutputError
 from unetplus_edge.imaging import measure
 from unetplus_runtime.large import BlockGrid, LargeJob, Shard
+from unetplus_runtime.large.work import WorkFolder
 from unetplus_runtime.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -211,3 +212,17 @@ def test_a_frame_with_a_nan_is_refused(tmp_path: Path, segmenter: Segmenter) -> 
     job = LargeJob(View(), BlockGrid(300, 300, 128), tmp_path / "work", {})
     with pytest.raises(InputError, match="1 pixels that are NaN"):
         job.make_masks(segmenter)
+
+
+def test_any_part_of_the_masks_is_read_back(tmp_path: Path) -> None:
+    whole = np.random.default_rng(0).random((50, 61)) < 0.5
+    grid = BlockGrid(50, 61, 19)
+    work = WorkFolder(tmp_path, grid)
+    for block in grid.blocks:
+        work.write_mask(block, whole[block.rows, block.columns])
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        top, bottom = sorted(rng.choice(51, 2, replace=False).tolist())
+        left, right = sorted(rng.choice(62, 2, replace=False).tolist())
+        found = work.read_mask(slice(top, bottom), slice(left, right))
+        np.testing.assert_array_equal(found, whole[top:bottom, left:right])

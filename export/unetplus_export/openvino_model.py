@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from unetplus_export.saved_model import LAYER_PREFIX, saved_model
 from unetplus_runtime.engines.openvino import import_openvino
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from unetplus_edge.manifest import Precision
@@ -34,7 +38,7 @@ def float_model(request: Request) -> Any:
     manifest = request.bundle.manifest
     try:
         # One patch: with any number, a transposed convolution drags operators along that compute its shape.
-        with saved_model(replace(request, batch=1), every_layer=True) as folder:
+        with saved_model(replace(request, batch=1), every_layer=True) as folder, _log_restored():
             model = ov.convert_model(folder)
     except ov.frontend.OpConversionFailure as error:
         lines = str(error).strip().splitlines()
@@ -50,6 +54,18 @@ def float_model(request: Request) -> Any:
     model.output().tensor.set_names({manifest.output.name})
     model.set_friendly_name(manifest.name)
     return model
+
+
+@contextmanager
+def _log_restored() -> Iterator[None]:
+    """Give the program its log back: where a conversion fails, OpenVINO leaves it at errors alone."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters, root.handlers = filters, handlers
 
 
 def convolutions(model: Any) -> dict[str, Any]:

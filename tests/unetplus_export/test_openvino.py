@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import replace
 from importlib.util import find_spec
@@ -216,6 +217,16 @@ def test_a_network_that_openvino_cannot_hold_is_refused_and_leaves_earlier_files
     with pytest.raises(ConversionError, match=r"tiny cannot be converted to OpenVINO .*Erfinv"):
         convert_openvino(Request(bundle, "fp32", patch_side=32), tmp_path / "exports" / "model.xml")
     assert contents(tmp_path / "exports") == {"model.xml": b"earlier", "model.bin": b"earlier"}
+
+
+def test_a_conversion_that_fails_leaves_the_log_of_the_program_as_it_was(tmp_path, make_bundle):
+    image = keras.Input((32, 32, 1), name="image")
+    bundle = make_bundle(keras.Model(image, keras.ops.erfinv(image)), tmp_path / "bundle")
+    root = logging.getLogger()
+    before = root.level, list(root.filters), list(root.handlers)
+    with pytest.raises(ConversionError):
+        convert_openvino(Request(bundle, "fp32", patch_side=32), tmp_path / "model.xml")
+    assert (root.level, root.filters, root.handlers) == before
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tiny, tmp_path):

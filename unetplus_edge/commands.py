@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import _thread
+import os
 import shlex
-from typing import Any
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from unetplus_edge.errors import UnetPlusError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _INTERRUPTED = 130
+_SOON = 0.1  # seconds
 _COMMAND_LINE = f"{__name__}.command_line"
 
 
@@ -28,7 +38,8 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; see the class for what happens to errors."""
         try:
-            return super().invoke(ctx)
+            with _no_interruption_is_lost():
+                return super().invoke(ctx)
         except UnetPlusError as error:
             click.echo(f"error: {printable(str(error))}", err=True)
             ctx.exit(error.exit_code)
@@ -41,6 +52,35 @@ class Group(Command, click.Group):
     """A group of commands, all of which fail as `Command` does."""
 
     command_class = Command
+
+
+@contextmanager
+def _no_interruption_is_lost() -> Iterator[None]:
+    """Interrupt again soon where Python has to ignore an interruption: in a `__del__`, or a callback from C."""
+    before = sys.unraisablehook
+    again: list[threading.Timer] = []
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            again.append(threading.Timer(_SOON, _interrupt))
+            again[-1].start()
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in again:
+            timer.cancel()
+
+
+def _interrupt() -> None:
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:  # which wakes a thread that waits, too
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def printable(text: str) -> str:

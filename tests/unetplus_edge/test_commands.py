@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 
 import click
 import pytest
@@ -68,6 +70,30 @@ def test_commands_that_a_group_makes_fail_alike() -> None:
 def test_an_interruption_leaves_as_shells_have_it(arguments: list[str]) -> None:
     result = CliRunner().invoke(single if len(arguments) == 1 else group, arguments)
     assert (result.exit_code, result.stderr) == (130, "error: interrupted\n")
+
+
+_IGNORED = """
+import signal, time, click
+from unetplus_edge.commands import Command
+
+class Interrupted:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+@click.command(cls=Command)
+def command():
+    Interrupted()
+    print("ignored by Python")
+    time.sleep(50)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+command()
+"""
+
+
+def test_an_interruption_that_python_ignores_is_heard_all_the_same() -> None:
+    done = subprocess.run([sys.executable, "-c", _IGNORED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "ignored by Python\n", "error: interrupted\n")
 
 
 def test_a_mistake_of_ours_keeps_its_traceback() -> None:

@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Processes that share the tests; a test file is run by one of them.
+WORKERS ?= auto
 PACKAGES := unetplus_edge runtime/unetplus_runtime export/unetplus_export benchmarks/unetplus_bench
 
 .PHONY: demo test lint format documents check-wheels clean
@@ -12,7 +14,7 @@ demo: $(VENV)/.edge-installed
 
 test: $(VENV)/.all-installed lint
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -67,22 +67,22 @@ def test_the_driver_dies_with_the_daemon(
     process.kill()
     process.wait()
     wait(lambda: is_gone(driver))
-    assert shared_memory() <= before
+    wait(lambda: shared_memory() <= before)  # what others share for a moment goes again
 
 
 def test_nothing_of_a_camera_has_a_name_while_it_runs(
-    isolate: Callable[..., Any], simulated: Callable[..., Any]
+    isolate: Callable[..., Any], simulated: Callable[..., Any], wait: Callable[..., None]
 ) -> None:
     before = shared_memory()
     camera = isolate(simulated())
     frame = camera.read(180)
     camera.done(frame)
-    assert shared_memory() <= before
+    wait(lambda: shared_memory() <= before)  # what others share for a moment goes again
     assert Path("/proc/self/maps").read_text().count("memfd:unetplus-frames") >= 2  # counts and frames
 
 
 def test_lives_that_end_by_force_leave_no_descriptor_and_no_memory(
-    isolate: Callable[..., Any], simulated: Callable[..., Any]
+    isolate: Callable[..., Any], simulated: Callable[..., Any], wait: Callable[..., None]
 ) -> None:
     gc.collect()
     files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
@@ -100,4 +100,4 @@ def test_lives_that_end_by_force_leave_no_descriptor_and_no_memory(
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == files  # noqa: PTH208
     assert Path("/proc/self/maps").read_text().count("memfd:unetplus") == maps
-    assert shared_memory() <= before
+    wait(lambda: shared_memory() <= before)  # what others share for a moment goes again

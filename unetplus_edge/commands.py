@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import os
 import shlex
 import signal
 import sys
@@ -79,8 +78,8 @@ def _no_interruption_is_lost() -> Iterator[None]:
 def _interrupt() -> None:
     if sys.platform == "win32":
         _thread.interrupt_main()
-    else:  # which wakes a thread that waits, too
-        os.kill(os.getpid(), signal.SIGINT)
+    elif (main := threading.main_thread().ident) is not None:
+        signal.pthread_kill(main, signal.SIGINT)  # which wakes it, too, where it waits
 
 
 def printable(text: str) -> str:

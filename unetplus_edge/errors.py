@@ -66,3 +66,31 @@ class CameraError(UnetPlusError):
     """A camera cannot be opened here, is gone, or gives what is no frame."""
 
     exit_code = 19
+
+
+class ConfigurationError(UnetPlusError):
+    """Settings of the daemon are wrong.
+
+    Parameters
+    ----------
+    problems
+        A sentence for each: where it is (file and line, environment variable or option), which
+        field, what is wrong, and what is right.
+
+    Attributes
+    ----------
+    problems
+        As given. The error's own sentence has all of them.
+    """
+
+    exit_code = 20
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("; also ".join(problems))
+
+
+class NotRunningError(UnetPlusError):
+    """There is no daemon to ask."""
+
+    exit_code = 21

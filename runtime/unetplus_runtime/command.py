@@ -21,19 +21,26 @@ from unetplus_edge.manifest import Precision
 from unetplus_edge.zoo import DEFAULT
 from unetplus_runtime.batch import Outcome, segment_files
 from unetplus_runtime.cameras.command import cameras
+from unetplus_runtime.configuration.command import config
+from unetplus_runtime.daemon.reload_command import reload_model
+from unetplus_runtime.daemon.serve_command import serve
+from unetplus_runtime.daemon.status_command import status
 from unetplus_runtime.demo import count_table, demo_frames, save_pictures, stage_table
 from unetplus_runtime.engines import ENGINES
 from unetplus_runtime.formats import DEFAULT_FORMATS, FORMATS
 from unetplus_runtime.large import Shard
 from unetplus_runtime.large.cluster import require_dask
 from unetplus_runtime.pages import MAX_PIXELS
+from unetplus_runtime.pipeline import DEFAULT_GRID, GRIDS
 from unetplus_runtime.plan import BLOCK_SIDE, Cutting, make_plan
 from unetplus_runtime.progress import progress_bar
+from unetplus_runtime.records.export import export_results
 from unetplus_runtime.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from unetplus_edge.manifest import EngineName
     from unetplus_runtime.engines import EngineInfo
+    from unetplus_runtime.pipeline import GridName
 
 
 class _Path(click.Path):
@@ -73,6 +80,11 @@ def main() -> None:
 
 
 main.add_command(cameras)
+main.add_command(export_results)
+main.add_command(config)
+main.add_command(serve)
+main.add_command(status)
+main.add_command(reload_model)
 
 
 @main.command(epilog="Example: unetplus-runtime segment images/ --out results/")
@@ -87,7 +99,10 @@ main.add_command(cameras)
     type=click.Choice(get_args(Precision)),
     help="Precision to compute in.  [default: the first of the engine's that is verified]",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.  [default: every core]")
+@click.option(
+    "--grid", type=click.Choice(GRIDS), default=DEFAULT_GRID, show_default=True, help="How frames are cut into patches."
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of all stages together.  [default: every core]")
 @click.option("--channel", metavar="N|NAME", help="Which channel holds the nuclei: a number from 1, or a name.")
 @click.option(
     "--pixel-size",
@@ -131,6 +146,7 @@ def segment(
     bundle: str,
     engine: EngineName | Literal["auto"],
     execution: Precision | None,
+    grid: GridName,
     threads: int | None,
     channel: str | None,
     pixel_size: float | None,
@@ -174,7 +190,7 @@ def segment(
     )
     try:
         with (
-            Segmenter(bundle, engine, threads, execution) as segmenter,
+            Segmenter(bundle, engine, threads, execution, grid) as segmenter,
             progress_bar("segmenting", plan.steps, quiet=quiet) as done,
         ):
             outcome = segment_files(plan, segmenter, pixel_size, done, dask, threads)

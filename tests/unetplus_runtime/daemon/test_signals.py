@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from unetplus_runtime.daemon.signals import Signals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PROGRAM = """
+import time
+from unetplus_runtime.daemon.signals import Signals
+
+with Signals(lambda name: print(name, flush=True), lambda: None):
+    print("ready", flush=True)
+    {work}
+"""
+
+
+@pytest.fixture
+def started() -> Iterator[Any]:
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(work: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM.format(work=work)], stdout=subprocess.PIPE, text=True
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_the_second_signal_ends_the_process_at_once(started: Any, second: signal.Signals) -> None:
+    process = started("while True: time.sleep(600)")
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "SIGTERM\n"
+    process.send_signal(second)
+    assert process.wait(60) == 128 + second
+
+
+def test_each_kind_of_signal_calls_what_it_is_to_call(wait: Any) -> None:
+    stops: list[str] = []
+    reloads: list[None] = []
+    with Signals(stops.append, lambda: reloads.append(None)):
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait(lambda: len(reloads) == 1)
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait(lambda: len(reloads) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+        wait(lambda: stops == ["SIGINT"])
+    assert len(reloads) == 2
+
+
+def test_signals_do_afterwards_what_they_did_before() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    with Signals(lambda _: None, lambda: None):
+        assert signal.getsignal(signal.SIGINT) is not before[1]
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before

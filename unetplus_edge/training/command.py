@@ -6,6 +6,7 @@ import json
 import os
 from contextlib import nullcontext
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,12 @@ from unetplus_edge.training.patches import TrainingData, training_data
 from unetplus_edge.training.progress import TerminalProgress
 from unetplus_edge.training.recipe_options import given_recipe_options, recipe_from_options, recipe_options
 from unetplus_edge.training.run_folder import RunFolder
+from unetplus_edge.training.suite import article_suite, chosen, train_suite
 from unetplus_edge.zoo import DEFAULT
 
 if TYPE_CHECKING:
     from unetplus_edge.training.recipe import Recipe
+    from unetplus_edge.training.suite import Member
 
 
 @click.command(cls=Command, epilog="Example: unetplus-train unet_plus_tc_b8 --out runs/b8 --epochs 30")
@@ -40,6 +43,16 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the 2018 Data Science Bowl's images  [default: $UNETPLUS_DATA/dsb2018]",
 )
+@click.option(
+    "--suite",
+    type=click.Choice(["article"]),
+    help="Train all models of the article in place of one network, each in a folder of its name inside --out; started "
+    "again, it goes on.",
+)
+@click.option("--only", metavar="NAME,...", help="Of the suite.  [default: all]")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), help="Of the suite's tables, how often they are trained.  [default: 1]"
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.pass_context
@@ -51,6 +64,9 @@ def main(
     out: Path | None,
     resume: bool,
     data: Path | None,
+    suite: str | None,
+    only: str | None,
+    seeds: int | None,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -62,6 +78,15 @@ def main(
     curves.png, a checkpoint after every epoch, and in the end bundle/. A run that was interrupted
     goes on with --resume. KERAS_BACKEND chooses the framework.
     """
+    if suite is not None:
+        _check_suite_alone(ctx)
+        members = article_suite(seeds or 1)
+        if only is not None:
+            members = chosen(members, map(str.strip, only.split(",")))
+        _train_suite(members, _default_folder(suite) if out is None else out, data, quiet=quiet, as_json=as_json)
+        return
+    if only is not None or seeds is not None:
+        raise click.UsageError("--only and --seeds are of a suite; name it with --suite")
     run = RunFolder(_default_folder(network) if out is None else out)
     recipe = _resumed_recipe(ctx, run, network) if resume else recipe_from_options(network, options)
     samples = training_data(recipe, data)
@@ -82,6 +107,39 @@ def main(
 
 
 main.params.extend(recipe_options())
+
+
+def _check_suite_alone(ctx: click.Context) -> None:
+    given = given_recipe_options(ctx)
+    given += [
+        f"--{name}" if name == "resume" else name.upper()
+        for name in ("network", "resume")
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise click.UsageError(f"a suite has recipes of its own, and goes on by itself; leave out {', '.join(given)}")
+
+
+def _train_suite(members: tuple[Member, ...], folder: Path, data: Path | None, *, quiet: bool, as_json: bool) -> None:
+    # Found missing before the first of many processes is started.
+    training_data(members[0].recipe, data)
+    if find_spec("keras") is None:
+        raise _without("keras")
+
+    def begin(member: Member) -> None:
+        if not quiet:
+            click.echo(f"{member.name}: {folder / member.name}", err=True)
+
+    outcomes = train_suite(members, folder, data, quiet=quiet, begin=begin)
+    if as_json:
+        click.echo(json.dumps([asdict(outcome) for outcome in outcomes], indent=2))
+    else:
+        for outcome in outcomes:
+            best = f"best {outcome.best_epoch}, validation loss {outcome.best_loss:.4f}" if outcome.epochs else "none"
+            click.echo(f"{outcome.name}: {outcome.epochs} epochs, {best}")
+    failed = [outcome.name for outcome in outcomes if outcome.exit_code]
+    if failed:
+        raise TrainingError(f"not trained to the end: {', '.join(failed)}; the same command goes on with them")
 
 
 def _default_folder(network: str) -> Path:
@@ -110,16 +168,18 @@ def _import_keras() -> None:
     try:
         import keras  # noqa: F401
     except ImportError as error:
-        raise TrainingError(
-            f"training needs {error.name or 'Keras'}, which is not installed; run: pip install 'unetplus-edge[train]'"
-        ) from error
+        raise _without(error.name or "Keras") from error
+
+
+def _without(name: str) -> TrainingError:
+    return TrainingError(f"training needs {name}, which is not installed; run: pip install 'unetplus-edge[train]'")
 
 
 def _train(run: RunFolder, recipe: Recipe, samples: TrainingData, *, quiet: bool) -> None:
     from unetplus_edge.training.fit import fit
 
     shown = nullcontext() if quiet else TerminalProgress(recipe.total_epochs, len(run.records()))
-    with shown as progress, Interruptible(progress) as watched:
+    with run.taken(), shown as progress, Interruptible(progress) as watched:
         fit(recipe, samples, run, watched)
 
 

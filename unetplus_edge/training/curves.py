@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unetplus_edge.training.run_folder import EpochRecord
 
 
-def draw_curves(logs: Mapping[str, Sequence[EpochRecord]], path: Path) -> None:
+def draw_curves(logs: Mapping[str, Sequence[EpochRecord]], path: Path, *, logarithmic: bool = False) -> None:
     """Draw validation loss over epochs, one line a model (Long 2020, Fig. 1).
 
     Parameters
@@ -23,6 +23,8 @@ def draw_curves(logs: Mapping[str, Sequence[EpochRecord]], path: Path) -> None:
         The log of each model, by the name that the legend has for it.
     path
         The picture; its ending is the format, `.png` or `.svg`.
+    logarithmic
+        Whether equal steps of the loss's axis are equal ratios, which tells models apart that begin high.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def draw_curves(logs: Mapping[str, Sequence[EpochRecord]], path: Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -43,6 +45,11 @@ def draw_curves(logs: Mapping[str, Sequence[EpochRecord]], path: Path) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 3, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     axes.grid(alpha=0.3)
     axes.legend()
     try:

@@ -145,13 +145,15 @@ class PatchMaker:
         return _gathered(parts, "validate on")
 
     def training_patches(self, epoch: int) -> Patches:
-        """Return the patches of an epoch, augmented and in random order."""
+        """Return the patches of an epoch, augmented and in random order; only the first where the recipe wants few."""
         parts = (
             self._augmented(image_id, image, labels, np.random.default_rng([self._recipe.seed, epoch, index]))
             for index, (image_id, image, labels) in enumerate(self._training)
         )
         patches = _gathered(parts, "learn from")
-        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(len(patches))
+        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(len(patches))[
+            : self._recipe.patches_per_epoch
+        ]
         return Patches(patches.images[order], patches.masks[order])
 
     def _grid(self, image: NDArray[np.uint8]) -> list[tuple[int, int]]:

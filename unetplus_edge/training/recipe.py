@@ -36,6 +36,9 @@ class Recipe(BaseModel):
         Patches drawn at random from every image in every epoch, beside those of the grid.
     min_foreground_ratio
         A random patch is kept where nucleus pixels / background pixels is above this.
+    patches_per_epoch
+        An epoch learns from so many of its patches, drawn anew without replacement; None, as in
+        the article, from all.
     patch_side
         Side of a patch in pixels: a multiple of what the network halves, and 256 for a split by patch.
     batch_size
@@ -61,6 +64,7 @@ class Recipe(BaseModel):
     gap: Annotated[int, Field(ge=0, le=8)] = 0
     random_patches: Annotated[int, Field(ge=0)] = 1
     min_foreground_ratio: Annotated[float, Field(ge=0)] = 0.4
+    patches_per_epoch: Annotated[int | None, Field(ge=1)] = None
     patch_side: Annotated[int, Field(ge=16)] = PATCH_SIDE
     batch_size: Annotated[int, Field(ge=1)] = 8
     epochs: Annotated[int, Field(ge=1)] = 20

@@ -29,6 +29,7 @@ _PARTS: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
             "gap": "Pixels that touching nuclei lose on either side in the mask to learn.",
             "random_patches": "Patches drawn at random from every image in every epoch, beside the grid.",
             "min_foreground_ratio": "A random patch is kept where nucleus / background pixels is above this.",
+            "patches_per_epoch": "Patches that an epoch learns from, drawn without replacement; all if not given.",
             "patch_side": "Side of a patch in pixels.",
             "batch_size": "Patches in a step of the optimiser.",
             "epochs": "Epochs of the first part of the training.",
@@ -112,6 +113,8 @@ def _option(name: str, field: FieldInfo, text: str) -> click.Option:
     flag = _flag(name)
     if get_origin(kind) is Literal:
         kind = click.Choice(get_args(kind))
+    elif kind == int | None:
+        kind = int
     elif kind is bool:
         flag = f"{flag}/--no-{flag[2:]}"
     return click.Option([flag, name], type=kind, default=field.default, show_default=True, help=text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import sys
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from unetplus_edge.files import whole_file
 from unetplus_edge.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import keras
@@ -99,6 +102,29 @@ class RunFolder:
             return Recipe.model_validate_json(path.read_bytes())
         except (OSError, ValueError) as error:
             raise TrainingError(f"{path} is damaged or of another version; start a new training") from error
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Keep other processes of this machine from training in the folder while the block runs.
+
+        Windows has no such lock.
+
+        Raises
+        ------
+        TrainingError
+            If another process trains in it.
+        """
+        with (self.path / "recipe.json").open("rb") as file:
+            if sys.platform != "win32":
+                import fcntl
+
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise TrainingError(
+                        f"another process trains in {self.path}; wait for it, or end it, then go on with --resume"
+                    ) from None
+            yield
 
     def records(self) -> list[EpochRecord]:
         """Return the lines of the log."""

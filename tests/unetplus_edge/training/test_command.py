@@ -166,7 +166,7 @@ def test_every_constant_of_the_recipe_is_an_option_with_its_default():
     constants |= {"l2": recipe.architecture.l2, "depth": recipe.architecture.depth}
     for part in ("architecture", "preprocessing", "augmentation"):
         del constants[part]
-    own = {"out", "resume", "data", "quiet", "as_json"}
+    own = {"out", "resume", "data", "suite", "only", "seeds", "quiet", "as_json"}
     assert {name: option.default for name, option in options.items() if name not in own} == constants
     assert all(option.help for option in options.values())
 

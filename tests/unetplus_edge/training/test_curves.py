@@ -42,6 +42,13 @@ def test_each_model_is_a_line_of_validation_loss_over_epochs(tmp_path):
     np.testing.assert_allclose(second[:, 1], first[0, 1] + per_loss * (np.array([0.75, 0.5]) - 1), rtol=1e-4)
 
 
+def test_equal_ratios_are_equal_steps_where_that_is_asked_for(tmp_path):
+    path = tmp_path / "curves.svg"
+    draw_curves({"only": log_of([1.6, 0.4, 0.2, 0.1])}, path, logarithmic=True)
+    heights = lines_in(path.read_text())[-1][:, 1]
+    np.testing.assert_allclose(np.diff(heights) / np.diff(heights)[-1], [2, 1, 1], rtol=1e-4)
+
+
 def test_a_png_is_a_picture(tmp_path):
     path = tmp_path / "curves.png"
     draw_curves({"only": log_of([0.5])}, path)

@@ -169,6 +169,18 @@ def test_patches_of_an_epoch_are_shuffled(tmp_path):
     assert (shuffled[0].images != shuffled[1].images).any()
 
 
+def test_few_patches_an_epoch_are_drawn_anew_without_replacement_and_validation_has_all(tmp_path):
+    samples = tuple(sample_of(tmp_path, f"{n:02}", np.ones((16, 16)), n) for n in range(20))
+    data = TrainingData(samples, samples)
+    everything = as_set(PatchMaker(data, still_recipe()).training_patches(1))
+    maker = PatchMaker(data, still_recipe(patches_per_epoch=8))
+    drawn = [as_set(maker.training_patches(epoch)) for epoch in (1, 2)]
+    assert [len(patches) for patches in drawn] == [8, 8]
+    assert all(patches < everything for patches in drawn)
+    assert drawn[0] != drawn[1]
+    assert as_set(maker.validation_patches()) == everything
+
+
 def test_masks_go_with_their_images_through_augmentation(tmp_path):
     labels = np.zeros((64, 64), np.int32)
     labels[10:30, 5:40] = 1

@@ -39,6 +39,7 @@ def test_a_recipe_cannot_be_changed():
         ("gap", 9),
         ("random_patches", -1),
         ("min_foreground_ratio", -0.1),
+        ("patches_per_epoch", 0),
         ("batch_size", 0),
         ("epochs", 0),
         ("extra_epochs", -1),

@@ -14,7 +14,12 @@ _PACKAGES = {
     "unetplus_export": _ROOT / "export",
     "unetplus_bench": _ROOT / "benchmarks",
 }
-_LIGHT_TRAINING = {"unetplus_edge.training", "unetplus_edge.training.recipe", "unetplus_edge.training.run_folder"}
+_LIGHT_TRAINING = {
+    "unetplus_edge.training",
+    "unetplus_edge.training.recipe",
+    "unetplus_edge.training.run_folder",
+    "unetplus_edge.training.suite",
+}
 _HEAVY = [
     "tensorflow",
     "keras",
@@ -70,7 +75,8 @@ def _modules() -> list[str]:
 def _may_load_a_framework(name: str) -> bool:
     rooms = ("unetplus_edge.networks", "unetplus_edge.training")
     inside = any(name == room or name.startswith(f"{room}.") for room in rooms)
-    return (inside and name not in _LIGHT_TRAINING) or name == "unetplus_edge.imaging.kernels_numba"
+    compiled = name == "unetplus_edge.imaging.compiled" or name.endswith("_numba")
+    return (inside and name not in _LIGHT_TRAINING) or compiled
 
 
 def test_importing_loads_no_framework() -> None:

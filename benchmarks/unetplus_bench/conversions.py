@@ -48,7 +48,7 @@ class Segmented(NamedTuple):
 
 def segmented(bundle: Bundle, engine: Engine, samples: Sequence[Labelled]) -> list[Segmented]:
     """Return every image as an engine segments it."""
-    segmenter = Segmenter(bundle, engine)
+    segmenter = Segmenter(bundle, engine, grid="article")
     results = (segmenter.segment(sample.image()) for sample in track(samples, engine.info.engine, transient=True))
     return [Segmented(result.labels, result.probability) for result in results]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import unetplus_edge
 
 if TYPE_CHECKING:
+    from unetplus_edge.imaging import Postprocessing
     from unetplus_edge.manifest import Manifest
 
 ARTICLE = "Long F. Microscopy cell nuclei segmentation with enhanced U-Net. BMC Bioinformatics 21, 8 (2020)"
@@ -60,8 +61,7 @@ A larger image is cut into patches that cover it; where these overlap, the great
 
 Probability of nucleus, float32 in [0, 1], same shape. Label images are made of it so: above {after.threshold:g} a
 pixel is nucleus; holes of up to {after.max_hole_area} pixels are filled, objects below {after.min_nucleus_area} pixels
-removed, and what is connected ({after.connectivity} neighbours) is one nucleus. `unetplus_edge.imaging.label_nuclei`
-does that.
+removed, and {_one_nucleus(after)}. `unetplus_edge.imaging.label_nuclei` does that.
 
 ## Training data
 
@@ -84,6 +84,15 @@ threshold. Not made for brightfield or histology, nor for clinical use.
 BSD-3-Clause. Please cite {ARTICLE}, doi {ARTICLE_DOI}; unetplus-edge {unetplus_edge.__version__}, which made this
 package; and for the data {DATA}, doi {DATA_DOI}.
 """
+
+
+def _one_nucleus(after: Postprocessing) -> str:
+    if after.core_threshold is None:
+        return f"what is connected ({after.connectivity} neighbours) is one nucleus"
+    return (
+        f"every connected part above {after.core_threshold:g} of at least {after.min_core_area} pixels\n"
+        f"grows, all of them at once, by up to {after.core_reach} pixels into one nucleus"
+    )
 
 
 def _data(manifest: Manifest) -> str:

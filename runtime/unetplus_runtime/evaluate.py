@@ -24,12 +24,15 @@ from unetplus_edge.evaluation import (
     SetScores,
     error_causes,
     error_overlay,
+    score_image,
     score_set,
     tiled,
 )
+from unetplus_edge.imaging import Postprocessing, label_nuclei
 from unetplus_edge.manifest import Precision, ScoreRecord
 from unetplus_edge.zoo import DEFAULT
 from unetplus_runtime.engines import ENGINES
+from unetplus_runtime.pipeline import GRIDS
 from unetplus_runtime.progress import progress_bar
 from unetplus_runtime.results import write_picture, write_table, write_text
 from unetplus_runtime.scoring import evaluate
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 
     from unetplus_edge.datasets.dsb2018 import Labels
     from unetplus_edge.manifest import EngineName
+    from unetplus_runtime.pipeline import GridName
     from unetplus_runtime.scoring import Labelled, Seen
     from unetplus_runtime.segmenter import Result
 
@@ -84,7 +88,14 @@ _TILE = 220
     type=click.Choice(get_args(Precision)),
     help="Precision to compute in.  [default: the first of the engine's that is verified]",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine.  [default: every core]")
+@click.option(
+    "--grid",
+    type=click.Choice(GRIDS),
+    default="article",
+    show_default=True,
+    help="How images are cut into patches; unetplus-runtime has another default.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of all stages together.  [default: every core]")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for scores.json and images.csv.")
 @click.option("--overlays", is_flag=True, help="Write a picture of each image's errors too; needs --out.")
 @click.option("--worst", type=click.IntRange(min=1), help="Write a sheet with the errors of the N worst; needs --out.")
@@ -100,6 +111,7 @@ def main(
     data: Path | None,
     engine: EngineName | Literal["auto"],
     execution: Precision | None,
+    grid: GridName,
     threads: int | None,
     out: Path | None,
     overlays: bool,
@@ -115,10 +127,12 @@ def main(
     """
     if (overlays or worst) and out is None:
         raise OutputError("pictures have nowhere to go; name a folder with --out")
+    if record and grid != "article":
+        raise OutputError("the manifest keeps scores with the article's grid; leave --grid or --record out")
     samples, labels = _samples(data, images, labels)
     seen = _Seen(out if overlays else None, keep_pictures=bool(worst))
     with (
-        Segmenter(bundle, engine, threads, execution) as segmenter,
+        Segmenter(bundle, engine, threads, execution, grid) as segmenter,
         progress_bar("scoring", len(samples), quiet=quiet) as done,
     ):
         scores = evaluate(segmenter, samples, seen.watch(done))
@@ -129,7 +143,12 @@ def main(
         "images": f"{images}_images",
         "labels": labels,
         "images_sha256": content_hash(samples),
+        "postprocessing": segmenter.bundle.manifest.postprocessing.model_dump(),
         "scores": asdict(summary),
+        "article_method": {
+            "postprocessing": seen.articles.model_dump(),
+            "scores": asdict(score_set(seen.by_the_article)),
+        },
         "error_causes": asdict(sum(seen.causes.values(), start=ErrorCauses(0, 0, 0, 0, 0))),
     }
     if out is not None:
@@ -147,7 +166,9 @@ def main(
     elif not quiet:
         for reason in segmenter.engine.passed_over:
             click.echo(f"passed over {reason}", err=True)
-        Console().print(_table(f"{segmenter.bundle.manifest.name}, {images} images", summary))
+        Console().print(
+            _table(f"{segmenter.bundle.manifest.name}, {images} images", summary, score_set(seen.by_the_article))
+        )
 
 
 def _samples(data: Path | None, images: Images, labels: Labels) -> tuple[list[Sample], Labels]:
@@ -157,7 +178,10 @@ def _samples(data: Path | None, images: Images, labels: Labels) -> tuple[list[Sa
 
 
 class _Seen:
-    """What is kept of every image: why nuclei were not found and, where asked for, the picture of its errors.
+    """What is kept of every image beside its scores: why nuclei were not found, and scores by the article's method.
+
+    The article's nuclei are the connected parts of what is above 0.5, of the same probability map.
+    Where asked for, there are pictures of errors too.
 
     Parameters
     ----------
@@ -169,6 +193,8 @@ class _Seen:
 
     def __init__(self, folder: Path | None, *, keep_pictures: bool) -> None:
         self.causes: dict[str, ErrorCauses] = {}
+        self.articles = Postprocessing()
+        self.by_the_article: list[ImageScores] = []
         self.errors: dict[str, NDArray[np.uint8]] = {}
         self._folder = folder
         self._keep = keep_pictures
@@ -178,6 +204,7 @@ class _Seen:
 
         def seen(sample: Labelled, truth: NDArray[np.int32], result: Result) -> None:
             self.causes[sample.id] = error_causes(truth, result.labels)
+            self.by_the_article.append(score_image(truth, label_nuclei(result.probability, self.articles)))
             if self._folder is not None or self._keep:
                 picture = error_overlay(truth, result.labels)
                 if self._keep:
@@ -218,6 +245,7 @@ def _facts(segmenter: Segmenter) -> dict[str, Any]:
         "executed_precision": engine.executed_precision,
         "device": engine.device,
         "threads": engine.threads,
+        "grid": segmenter.grid,
         "versions": {
             "unetplus-edge": __version__,
             "python": platform.python_version(),
@@ -227,11 +255,16 @@ def _facts(segmenter: Segmenter) -> dict[str, Any]:
     }
 
 
-def _table(title: str, scores: SetScores) -> Table:
+def _table(title: str, scores: SetScores, by_the_article: SetScores) -> Table:
     table = Table(title=title)
     table.add_column("score")
     table.add_column("value", justify="right")
+    table.add_column("article's postprocessing", justify="right")
+    articles = asdict(by_the_article)
     for name, value in asdict(scores).items():
-        text = "-" if value is None else f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
-        table.add_row(name.replace("_", " "), text)
+        table.add_row(name.replace("_", " "), _text(value), _text(articles[name]))
     return table
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else f"{value:,}"

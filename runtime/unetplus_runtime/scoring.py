@@ -60,9 +60,10 @@ def evaluate(
         If an image or a truth cannot be read.
     """
     scores = []
-    for sample in samples:
+    samples = list(samples)
+    results = segmenter.stream(sample.image() for sample in samples)
+    for sample, result in zip(samples, results, strict=True):
         truth = sample.labels()
-        result = segmenter.segment(sample.image())
         scores.append((sample.id, score_image(truth, result.labels)))
         if seen:
             seen(sample, truth, result)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from unetplus_bench.postprocessing import candidates, merit, scored
 from unetplus_edge.evaluation import score_image, score_set
@@ -23,8 +24,20 @@ def test_the_threshold_that_parts_two_nuclei_has_the_greater_merit() -> None:
     assert merits[0.5] < 0.6
 
 
-def test_merit_is_the_mean_of_average_iou_and_kaggle_score() -> None:
-    truth = np.array([[1, 1, 1, 1, 0, 2, 2]])
-    scores = score_set([score_image(truth, np.array([[1, 1, 1, 0, 0, 2, 2]]))])
-    assert scores.average_iou_mean is not None
-    assert merit(scores) == (scores.average_iou_mean + scores.kaggle_score) / 2
+def test_merit_is_the_mean_of_iou_kaggle_score_ap50_and_count() -> None:
+    truth = np.array([[1, 1, 1, 1, 0, 2, 2, 0, 3]])
+    scores = score_set([score_image(truth, np.array([[1, 1, 1, 0, 0, 2, 2, 0, 0]]))])
+    # IOU 0.75, 1 and 0; above 0.50 to 0.70 two of three are found, from 0.75 on one; one is not counted.
+    assert merit(scores) == pytest.approx((1.75 / 3 + (5 * 2 / 3 + 5 * 1 / 4) / 10 + 2 / 3 + (1 - 1 / 3)) / 4)
+
+
+def test_cores_that_part_two_nuclei_have_the_greater_merit() -> None:
+    truth = np.zeros((20, 30), np.int32)
+    truth[5:15, 3:15], truth[5:15, 15:27] = 1, 2
+    probability = np.where(truth > 0, 0.98, 0.0).astype(np.float32)
+    probability[5:15, 14:16] = 0.9
+    articles, cored = Postprocessing(), Postprocessing(core_threshold=0.95)
+    (_, joined), (_, parted) = scored([(probability, truth)], [articles, cored])
+    assert merit(parted) == 1.0
+    assert merit(joined) < 0.6
+    assert any(choice.core_threshold for choice in candidates())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from scipy import ndimage
 
 from unetplus_edge.bundle import open_bundle
 from unetplus_edge.datasets import content_hash, open_dsb2018, validation_images
@@ -54,6 +56,23 @@ def report_of(result: Result) -> dict[str, Any]:
     assert result.exit_code == 0, result.output
     report: dict[str, Any] = json.loads(result.stdout)
     return report
+
+
+def test_scores_by_the_articles_postprocessing_stand_beside(bundle: Bundle, data: Path) -> None:
+    report = report_of(run(bundle, data, "--json", "--images", "test"))
+    samples = open_dsb2018(data, "released").test
+    with Segmenter(bundle, grid="article") as segmenter:
+        expected = []
+        for sample in samples:
+            mask = segmenter.segment(sample.image()).probability > 0.5
+            holes, count = ndimage.label(ndimage.binary_fill_holes(mask, np.ones((3, 3))) & ~mask, np.ones((3, 3)))
+            mask |= np.isin(holes, [number for number in range(1, count + 1) if (holes == number).sum() <= 50])
+            parts, count = ndimage.label(mask)
+            small = [number for number in range(1, count + 1) if (parts == number).sum() < 20]
+            expected.append(score_image(sample.labels(), np.where(np.isin(parts, small), 0, parts)))
+    assert report["article_method"]["scores"] == pytest.approx(asdict(score_set(expected)))
+    assert report["article_method"]["postprocessing"]["core_threshold"] is None
+    assert report["postprocessing"] == bundle.manifest.postprocessing.model_dump()
 
 
 def test_the_validation_images_are_scored_by_the_corrected_labels(bundle: Bundle, data: Path) -> None:

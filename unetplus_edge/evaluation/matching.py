@@ -143,10 +143,18 @@ def iou_matrix(truth: NDArray[np.integer], prediction: NDArray[np.integer]) -> N
 
 def _numbered(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     # Ids and areas of the nuclei, and each pixel's position among those ids, -1 for background.
-    ids, index, area = np.unique(labels.ravel(), return_inverse=True, return_counts=True)
-    background = int(ids[0] == 0)
+    largest = int(labels.max())
+    if largest <= labels.size:  # else a table of all ids would be larger than the image
+        areas = np.bincount(labels.ravel(), minlength=1)
+        areas[0] = 0
+        ids = np.flatnonzero(areas)
+        positions = np.full(largest + 1, -1)
+        positions[ids] = np.arange(len(ids))
+        return ids.astype(np.int64), areas[ids].astype(np.int64), positions[labels.ravel()]
+    found, index, area = np.unique(labels.ravel(), return_inverse=True, return_counts=True)
+    background = int(found[0] == 0)
     return (
-        ids[background:].astype(np.int64),
+        found[background:].astype(np.int64),
         area[background:].astype(np.int64),
         index.astype(np.int64) - background,
     )

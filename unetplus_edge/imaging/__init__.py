@@ -3,7 +3,7 @@
 from unetplus_edge.imaging.constants import Preprocessing
 from unetplus_edge.imaging.frames import as_frame
 from unetplus_edge.imaging.measure import Nuclei, measure
-from unetplus_edge.imaging.patches import PATCH_SIDE, PatchGrid, patch_origins
+from unetplus_edge.imaging.patches import PATCH_SIDE, PatchGrid, PatchSpan, patch_origins, patch_spans
 from unetplus_edge.imaging.postprocess import Postprocessing, label_nuclei
 from unetplus_edge.imaging.preprocess import Preprocessor, preprocess, preprocess_block
 from unetplus_edge.imaging.scaling import FrameRange, frame_range
@@ -13,6 +13,7 @@ __all__ = [
     "FrameRange",
     "Nuclei",
     "PatchGrid",
+    "PatchSpan",
     "Postprocessing",
     "Preprocessing",
     "Preprocessor",
@@ -21,6 +22,7 @@ __all__ = [
     "label_nuclei",
     "measure",
     "patch_origins",
+    "patch_spans",
     "preprocess",
     "preprocess_block",
 ]

@@ -6,17 +6,15 @@ anew only when the function's own file changes.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 
+from unetplus_edge.imaging.compiled import kept
 from unetplus_edge.imaging.tv import steps, window_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from unetplus_edge.imaging.tv import Scheme
@@ -35,19 +33,7 @@ def denoise_numba(
     return denoised
 
 
-def _kept(options: dict[str, Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-        made = numba.njit(**options)(function)
-        # Compiling takes seconds, so its outcome is kept for the next run, unless there is nowhere
-        # to keep it: a service that has no home and may not write to the package's folder.
-        with suppress(RuntimeError):
-            made.enable_caching()
-        return made  # type: ignore[no-any-return]
-
-    return compiled
-
-
-@_kept(_EXACT)
+@kept(_EXACT)
 def code_rows(frame: Any, codes: Any, low: float, high: float, top: int, bottom: int) -> None:
     """Write rows of a raw frame as codes: 0 at `low`, 255 at `high`, to the nearest."""
     for y in range(top, bottom):
@@ -61,7 +47,7 @@ def _code_row(values: Any, codes: Any, low: float, span: float) -> None:
         codes[x] = np.uint8(np.rint(255.0 * part))
 
 
-@_kept(_EXACT)
+@kept(_EXACT)
 def table_rows(
     codes: Any, tables: Any, tile: int, clip: int, rows_at: Any, columns_at: Any, top: int, end: int
 ) -> None:
@@ -133,14 +119,14 @@ def _equalised_row(line: Any, tables: Any, tile: int, y: int, left: int, out: An
             out[x - left] = np.rint(high * (np.float32(1) - down) + low * down) / grey
 
 
-@_kept(_EXACT)
+@kept(_EXACT)
 def equalised_rows(codes: Any, tables: Any, tile: int, out: Any, top: int, bottom: int) -> None:
     """Write rows of the equalised frame, in [0, 1]."""
     for y in range(top, bottom):
         _equalised_row(codes[y], tables, tile, y, 0, out[y])
 
 
-@_kept(_FAST)
+@kept(_FAST)
 def denoised_window(
     image: Any, steps: Any, primal_dual: bool, state: Any, out: Any, top: int, bottom: int, left: int, right: int
 ) -> None:
@@ -159,7 +145,7 @@ def denoised_window(
             out[y, left:right] = state[1, y % state.shape[1], left - start : right - start]
 
 
-@_kept(_FAST)
+@kept(_FAST)
 def prepared_window(
     codes: Any,
     tables: Any,

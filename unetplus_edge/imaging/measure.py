@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -11,9 +13,11 @@ from unetplus_edge.errors import InputError
 from unetplus_edge.imaging.frames import as_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from unetplus_edge.imaging.frames import Frame
 
 _Number = TypeVar("_Number", np.int64, np.float64)
 
@@ -117,37 +121,133 @@ def measure(labels: NDArray[np.integer], frame: NDArray[np.generic], pixel_size:
         raise InputError(f"a label image of shape {labels.shape} does not belong to a frame of shape {raw.shape}")
     if pixel_size is not None and not (np.isfinite(pixel_size) and pixel_size > 0):
         raise InputError(f"a pixel size of {pixel_size} micrometres is no length; give a positive number")
-    y, x = np.nonzero(labels)
-    label, index = np.unique(labels[y, x], return_inverse=True)
-    count = len(label)
-    intensity = raw[y, x].astype(np.float64)
-
-    area = np.bincount(index, minlength=count)
-
-    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(index, values, minlength=count) / area
-
-    top, left = (_extreme(np.minimum, index, values, count, labels.size) for values in (y, x))
-    bottom, right = (_extreme(np.maximum, index, values, count, -1) + 1 for values in (y, x))
-    centroid_y, centroid_x = mean(y.astype(np.float64)), mean(x.astype(np.float64))
-    dy, dx = y - centroid_y[index], x - centroid_x[index]
-    height, width = labels.shape
+    sums = _sums(labels, raw)
+    area, height, width = sums.area, *labels.shape
+    mean_y, mean_x = sums.y / area, sums.x / area
+    top, left, bottom, right = sums.top, sums.left, sums.bottom + 1, sums.right + 1
     return Nuclei(
-        label=label.astype(np.int64),
+        label=sums.label,
         area=area,
-        centroid_y=centroid_y,
-        centroid_x=centroid_x,
+        centroid_y=sums.from_y + mean_y,
+        centroid_x=sums.from_x + mean_x,
         bbox_top=top,
         bbox_left=left,
         bbox_bottom=bottom,
         bbox_right=right,
         equivalent_diameter=np.sqrt(4 * area / np.pi),
-        eccentricity=_eccentricity(mean(dy * dy) + 1 / 12, mean(dx * dx) + 1 / 12, mean(dy * dx)),
-        intensity_mean=mean(intensity),
-        intensity_min=_extreme(np.minimum, index, intensity, count, np.inf),
-        intensity_max=_extreme(np.maximum, index, intensity, count, -np.inf),
+        eccentricity=_eccentricity(
+            sums.yy / area - mean_y**2 + 1 / 12, sums.xx / area - mean_x**2 + 1 / 12, sums.yx / area - mean_y * mean_x
+        ),
+        intensity_mean=sums.intensity / area,
+        intensity_min=sums.least.astype(np.float64),
+        intensity_max=sums.most.astype(np.float64),
         touches_border=(top == 0) | (left == 0) | (bottom == height) | (right == width),
         pixel_size=pixel_size,
+    )
+
+
+class _Sums(NamedTuple):
+    """Sums over the pixels of each nucleus; places count from `from_y` and `from_x`, a pixel of its own."""
+
+    label: NDArray[np.int64]
+    area: NDArray[np.int64]
+    from_y: NDArray[np.int64]
+    from_x: NDArray[np.int64]
+    y: NDArray[np.int64]
+    x: NDArray[np.int64]
+    yy: NDArray[np.int64]
+    xx: NDArray[np.int64]
+    yx: NDArray[np.int64]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    bottom: NDArray[np.int64]
+    top: NDArray[np.int64]
+    intensity: NDArray[np.float64]
+    least: NDArray[np.generic]
+    most: NDArray[np.generic]
+
+
+def _sums(labels: NDArray[np.integer], raw: Frame) -> _Sums:
+    kernel = _kernel()
+    if kernel is None:
+        return _sums_slowly(labels, raw)
+    # A table by id, unless ids are so large, or negative, that it would be larger than the frame.
+    smallest, largest = int(labels.min()), int(labels.max())
+    ids = None
+    if smallest < 0 or largest > labels.size:
+        ids, index = np.unique(labels, return_inverse=True)
+        numbers = index.reshape(labels.shape).astype(np.int32) + 1
+        labels, largest = np.where(labels == 0, 0, numbers), len(ids)
+    whole, intensity = np.zeros((largest + 1, 11), np.int64), np.zeros(largest + 1)
+    least, most = (np.zeros(largest + 1, raw.dtype) for _ in range(2))
+    kernel(np.ascontiguousarray(labels, np.int32), np.ascontiguousarray(raw), whole, intensity, least, most)
+    found = np.flatnonzero(whole[:, 0])
+    label = (found if ids is None else ids[found - 1]).astype(np.int64)
+    area, from_y, from_x, y, x, yy, xx, yx, left, right, bottom = whole[found].T
+    return _Sums(
+        label,
+        area,
+        from_y,
+        from_x,
+        y,
+        x,
+        yy,
+        xx,
+        yx,
+        left,
+        right,
+        bottom,
+        top=from_y,  # the first pixel lies in the first row
+        intensity=intensity[found],
+        least=least[found],
+        most=most[found],
+    )
+
+
+@cache
+def _kernel() -> Callable[..., None] | None:
+    """Return the compiled kernel, or None where numba is not installed."""
+    if find_spec("numba") is None:
+        return None
+    from unetplus_edge.imaging.measure_numba import sums_of
+
+    kernel: Callable[..., None] = sums_of
+    return kernel
+
+
+def _sums_slowly(labels: NDArray[np.integer], raw: Frame) -> _Sums:
+    """Return what `_sums` does, by NumPy: the reference of the compiled kernel."""
+    y, x = np.nonzero(labels)
+    label, first, index = np.unique(labels[y, x], return_index=True, return_inverse=True)
+    count = len(label)
+    intensity = raw[y, x].astype(np.float64)
+    from_y, from_x = y[first], x[first]
+    dy, dx = y - from_y[index], x - from_x[index]
+
+    def total(values: NDArray[np.int64]) -> NDArray[np.int64]:
+        sums = np.zeros(count, np.int64)
+        np.add.at(sums, index, values)
+        return sums
+
+    top, left = (_extreme(np.minimum, index, values, count, labels.size) for values in (y, x))
+    bottom, right = (_extreme(np.maximum, index, values, count, -1) for values in (y, x))
+    return _Sums(
+        label=label.astype(np.int64),
+        area=np.bincount(index, minlength=count),
+        from_y=from_y,
+        from_x=from_x,
+        y=total(dy),
+        x=total(dx),
+        yy=total(dy * dy),
+        xx=total(dx * dx),
+        yx=total(dy * dx),
+        left=left,
+        right=right,
+        bottom=bottom,
+        top=top,
+        intensity=np.bincount(index, intensity, minlength=count).astype(np.float64),
+        least=_extreme(np.minimum, index, intensity, count, np.inf),
+        most=_extreme(np.maximum, index, intensity, count, -np.inf),
     )
 
 

@@ -1,21 +1,37 @@
-"""From a probability map to a label image: threshold, small things, connected components."""
+"""From a probability map to a label image: thresholds, small things, nuclei that touch."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unetplus_edge.errors import InputError
+from unetplus_edge.imaging.labelling import label
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
 
 
 class Postprocessing(BaseModel):
-    """The constants of postprocessing (Long 2020, "Post-processing").
+    """The constants of postprocessing.
+
+    Without a core threshold it is the article's (Long 2020, "Post-processing"): a nucleus is a
+    connected part of the mask, so nuclei that touch are one. With it nuclei are found where the
+    network is surer, and have the rest of the mask shared out among them:
+
+    1. the mask is where the probability is above `threshold`, with small holes filled;
+    2. a core is a connected part of what is above `core_threshold`, of at least `min_core_area` pixels;
+    3. all cores grow at once inside the mask, a pixel along edges at a time, `core_reach` times;
+       where several reach a pixel at once it is of the one above, left, right or below it, in
+       this order.
+
+    Mask that no core has reached is background: what the network is nowhere sure of is no nucleus.
+    A pixel depends on no other that is further away than `reach`, so blocks of a frame with as
+    much around them come out as in the whole.
 
     Attributes
     ----------
@@ -28,6 +44,12 @@ class Postprocessing(BaseModel):
         most nuclei of the set that it reports on.
     connectivity
         4: pixels are neighbours along an edge; 8: along an edge or a corner.
+    core_threshold
+        Above `threshold`; None is the article's method.
+    min_core_area
+        Cores of fewer pixels are mask like any other.
+    core_reach
+        How many steps a core grows at most, in pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +58,30 @@ class Postprocessing(BaseModel):
     max_hole_area: Annotated[int, Field(ge=0)] = 50
     min_nucleus_area: Annotated[int, Field(ge=0)] = 20
     connectivity: Literal[4, 8] = 4
+    core_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    min_core_area: Annotated[int, Field(ge=1)] = 20
+    core_reach: Annotated[int, Field(ge=0)] = 16
+
+    @model_validator(mode="after")
+    def _cores_lie_in_the_mask(self) -> Self:
+        if self.core_threshold is not None and self.core_threshold < self.threshold:
+            raise ValueError(
+                f"a core threshold of {self.core_threshold} is below the threshold of {self.threshold}; "
+                "cores lie inside the mask"
+            )
+        return self
+
+    @property
+    def reach(self) -> int:
+        """How far a pixel's label depends on other pixels, for nuclei of whatever size.
+
+        In pixels along an axis; which pixels are of one nucleus, but not whether it is too small.
+        A hole, or a core, that has pixels this near and goes on beyond is larger than small: it
+        is connected, so it has a pixel in each row or column between.
+        """
+        if self.core_threshold is None:
+            return self.max_hole_area
+        return self.core_reach + max(self.max_hole_area, self.min_core_area)
 
 
 def label_nuclei(probability: NDArray[np.float32], constants: Postprocessing) -> NDArray[np.int32]:
@@ -51,7 +97,8 @@ def label_nuclei(probability: NDArray[np.float32], constants: Postprocessing) ->
     Returns
     -------
     numpy.ndarray
-        int32, same shape: 0 = background, nuclei numbered from 1 without gaps.
+        int32, same shape: 0 = background, nuclei numbered from 1 without gaps, in the order of
+        their first pixels, row by row; of the first pixels of their cores, where they have any.
 
     Raises
     ------
@@ -62,32 +109,40 @@ def label_nuclei(probability: NDArray[np.float32], constants: Postprocessing) ->
         raise InputError(
             f"a probability map of shape {probability.shape} cannot be labelled; it has two axes, height and width"
         )
-    nucleus = (probability > constants.threshold).astype(np.uint8)
-    fill_holes(nucleus, constants.max_hole_area, connectivity=12 - constants.connectivity)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(nucleus, connectivity=constants.connectivity)
-    kept = stats[:, cv2.CC_STAT_AREA] >= constants.min_nucleus_area
-    kept[0] = False
-    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    numbered: NDArray[np.int32] = numbers[labels]
-    return numbered
+    return label(
+        probability, constants.threshold, constants.core_threshold, constants, smallest=constants.min_nucleus_area
+    )
 
 
-def fill_holes(nucleus: NDArray[np.uint8], max_area: int, connectivity: int) -> None:
-    """Fill holes in place: background that does not reach the frame's edge.
+def classify(probability: NDArray[np.float32], constants: Postprocessing) -> NDArray[np.uint8]:
+    """Return all that labelling needs of a probability map.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, same shape: 0 = background, 1 = mask, 2 = core; no cores where there is no threshold for them.
+    """
+    classes = (probability > constants.threshold).astype(np.uint8)
+    if constants.core_threshold is not None:
+        classes += probability > constants.core_threshold
+    return classes
+
+
+def label_classes(classes: NDArray[np.uint8], constants: Postprocessing) -> NDArray[np.int32]:
+    """Return the label image of a part of a frame, nuclei of any size left in it.
 
     Parameters
     ----------
-    nucleus
-        uint8, shape (height, width): 1 = nucleus, 0 = background.
-    max_area
-        Holes of at most this many pixels are filled.
-    connectivity
-        Of the background, which is connected the other way than nuclei are, or a diagonal line of
-        nucleus would not enclose anything: 8 where nuclei are connected along edges, else 4.
+    classes
+        As `classify` returns them. Labels are those of the whole frame at pixels that have
+        `constants.reach` pixels around them, as far as the frame goes: pixels of one number are
+        of one nucleus; those of several numbers may be, outside this part.
+    constants
+        The bundle's constants.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32, same shape: 0 = background, numbered from 1 without gaps.
     """
-    _, background, stats, _ = cv2.connectedComponentsWithStats(1 - nucleus, connectivity=connectivity)
-    height, width = nucleus.shape
-    left, top, across, down, area = stats.T
-    hole = (left > 0) & (top > 0) & (left + across < width) & (top + down < height) & (area <= max_area)
-    hole[0] = False
-    nucleus[hole[background]] = 1
+    return label(classes, 0.5, None if constants.core_threshold is None else 1.5, constants, smallest=0)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unetplus_edge.manifest import EngineName, Precision
     from unetplus_runtime.large.blocks import Block, BlockGrid
     from unetplus_runtime.pages import Plane
+    from unetplus_runtime.pipeline import GridName
 
 _RETRIES = 3
 
@@ -46,6 +47,8 @@ class RemoteFrame:
         The model, and what runs it.
     provenance
         What the worker's model must be, as pairs of name and value.
+    patch_grid
+        How blocks are cut for the engine.
     """
 
     image: str
@@ -59,6 +62,7 @@ class RemoteFrame:
     execution: Precision
     threads: int | None
     provenance: tuple[tuple[str, str], ...]
+    patch_grid: GridName
 
 
 def require_dask() -> None:
@@ -137,7 +141,7 @@ def _make_mask(frame: RemoteFrame, row: int, column: int) -> None:
 
 @lru_cache(maxsize=1)
 def _opened(frame: RemoteFrame) -> tuple[MaskMaker, WorkFolder, object]:
-    segmenter = Segmenter(Path(frame.bundle), frame.engine, frame.threads, frame.execution)
+    segmenter = Segmenter(Path(frame.bundle), frame.engine, frame.threads, frame.execution, frame.patch_grid)
     found: dict[str, Any] = provenance_of(segmenter)
     for name, value in frame.provenance:
         if found[name] != value:

@@ -23,7 +23,7 @@ from unetplus_runtime.large.blocks import inside
 from unetplus_runtime.large.joining import Numbering
 from unetplus_runtime.large.masks import MaskMaker
 from unetplus_runtime.large.moments import AREA, COLUMNS, LABEL, joined, moments, nuclei_of
-from unetplus_runtime.large.pieces import halo, label_pieces, pieces_of
+from unetplus_runtime.large.pieces import halo, label_pieces
 from unetplus_runtime.large.pyramid import fill_pyramid
 from unetplus_runtime.large.ranges import large_frame_range
 from unetplus_runtime.large.tables import LARGE_TABLES
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from unetplus_edge.imaging import FrameRange, Postprocessing
     from unetplus_runtime.large.blocks import Block, BlockGrid
+    from unetplus_runtime.large.pieces import Pieces
     from unetplus_runtime.pages import FrameView
     from unetplus_runtime.segmenter import Segmenter
 
@@ -190,7 +191,7 @@ class LargeJob:
         try:
             for block in self._grid.blocks:
                 if not self._work.has("pieces", block):
-                    self._work.write_pieces(block, pieces_of(self._label(block, constants)))
+                    self._work.write_pieces(block, self._label(block, constants)[1])
             numbering = Numbering(self._grid, self._work.read_pieces, constants)
             folder = self._work.path / "labels"
             levels = self._levels(folder, pixel_size, provenance)
@@ -209,10 +210,10 @@ class LargeJob:
             raise unwritable(labels, error) from error
         return LargeResult(numbering.count, area / numbering.count if numbering.count else None)
 
-    def _label(self, block: Block, constants: Postprocessing) -> NDArray[np.int32]:
+    def _label(self, block: Block, constants: Postprocessing) -> tuple[NDArray[np.int32], Pieces]:
         rows, columns = self._grid.around(block.rows, block.columns, halo(constants))
-        mask = self._work.read_mask(rows, columns)
-        return label_pieces(mask, inside(block.rows, rows), inside(block.columns, columns), constants)
+        classes = self._work.read_mask(rows, columns)
+        return label_pieces(classes, inside(block.rows, rows), inside(block.columns, columns), constants)
 
     def _levels(self, folder: Path, pixel_size: float | None, provenance: Mapping[str, str]) -> list[Any]:
         """Return the levels of the label image, made now or before."""
@@ -227,9 +228,9 @@ class LargeJob:
         return levels
 
     def _finish_block(self, block: Block, level: Any, numbering: Numbering, constants: Postprocessing) -> None:
-        pieces = self._label(block, constants)
-        numbers = numbering.of(block, self._work.read_pieces(block))
-        labels = numbers[pieces]
+        labelled, pieces = self._label(block, constants)
+        numbers = numbering.of(block, pieces)
+        labels = numbers[labelled]
         sums = np.empty((0, len(COLUMNS)))
         if labels.any():  # chunks of zeros are not written, nor are empty parts of the frame read
             level[block.rows, block.columns] = labels

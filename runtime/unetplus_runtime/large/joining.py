@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from unetplus_runtime.large.blocks import Block, BlockGrid
     from unetplus_runtime.large.pieces import Pieces
 
+_SIDES = ("top", "bottom", "left", "right", "beyond_right", "beyond_bottom")
+
 
 class Numbering:
     """The numbers of all nuclei of a frame: from 1, without gaps, block by block.
@@ -60,7 +62,7 @@ class Numbering:
                 insides.append(np.count_nonzero(inner))
                 here.append((starts[-1], _renumbered(pieces, ids)))
                 starts.append(starts[-1] + len(ids))
-            pairs += _contacts(above, here, constants.connectivity)
+            pairs += _contacts(above, here)
             above = here
         self._starts = np.array(starts)
         self._roots = _roots(starts[-1], pairs)
@@ -123,34 +125,29 @@ def _renumbered(pieces: Pieces, ids: NDArray[np.int64]) -> Pieces:
     """Return the sides with every piece as its place among those that reach a side, from 1."""
     places = np.zeros(len(pieces.areas) + 1, np.int32)
     places[ids] = np.arange(1, len(ids) + 1)
-    sides = {side: places[getattr(pieces, side)] for side in ("top", "bottom", "left", "right")}
+    sides = {side: places[getattr(pieces, side)] for side in _SIDES}
     return replace(pieces, areas=np.zeros(0, np.int64), **sides)
 
 
-def _contacts(
-    above: list[tuple[int, Pieces]], here: list[tuple[int, Pieces]], connectivity: int
-) -> Iterator[tuple[int, int]]:
-    """Yield which pieces of a row of blocks touch which, and which of the row above."""
+def _contacts(above: list[tuple[int, Pieces]], here: list[tuple[int, Pieces]]) -> Iterator[tuple[int, int]]:
+    """Yield which pieces of a row of blocks are one nucleus, and which with those of the row above.
+
+    They are where both have one pixel: the one block sees it inside, the other just beyond its side.
+    """
     for (start, left), (next_start, right) in pairwise(here):
-        yield from _pairs(start, left.right, next_start, right.left, connectivity)
+        yield from _pairs(start, left.beyond_right, next_start, right.left)
     for (start, upper), (next_start, lower) in zip(above, here, strict=False):
-        yield from _pairs(start, upper.bottom, next_start, lower.top, connectivity)
-    if connectivity == 8:
-        for (start, upper), (next_start, lower) in zip(above, here[1:], strict=False):
-            yield from _pairs(start, upper.bottom[-1:], next_start, lower.top[:1], 4)
-        for (start, upper), (next_start, lower) in zip(above[1:], here, strict=False):
-            yield from _pairs(start, upper.bottom[:1], next_start, lower.top[-1:], 4)
+        yield from _pairs(start, upper.beyond_bottom[1:-1], next_start, lower.top)
+    for (start, upper), (next_start, lower) in zip(above, here[1:], strict=False):
+        yield from _pairs(start, upper.beyond_bottom[-1:], next_start, lower.top[:1])
+    for (start, upper), (next_start, lower) in zip(above[1:], here, strict=False):
+        yield from _pairs(start, upper.beyond_bottom[:1], next_start, lower.top[-1:])
 
 
-def _pairs(
-    start: int, one: NDArray[np.int32], next_start: int, other: NDArray[np.int32], connectivity: int
-) -> Iterator[tuple[int, int]]:
-    met = [(one, other)]
-    if connectivity == 8:
-        met += [(one[1:], other[:-1]), (one[:-1], other[1:])]
-    both = np.concatenate([np.stack(pair) for pair in met], axis=1)
-    touching = np.unique(both[:, (both > 0).all(axis=0)], axis=1)
-    yield from zip((touching[0] - 1 + start).tolist(), (touching[1] - 1 + next_start).tolist(), strict=True)
+def _pairs(start: int, one: NDArray[np.int32], next_start: int, other: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
+    both = np.stack((one, other))
+    same = np.unique(both[:, (both > 0).all(axis=0)], axis=1)
+    yield from zip((same[0] - 1 + start).tolist(), (same[1] - 1 + next_start).tolist(), strict=True)
 
 
 def _roots(count: int, pairs: list[tuple[int, int]]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Which pixels of a block are nucleus, as the network has it for the whole frame."""
+"""Which pixels of a block are nucleus, and which core of one, as the network has it for the whole frame."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unetplus_edge.imaging import patch_origins, preprocess_block
+from unetplus_edge.imaging import patch_spans, preprocess_block
+from unetplus_edge.imaging.postprocess import classify
 from unetplus_edge.imaging.preprocess import block_window
 from unetplus_runtime.large.blocks import inside
+from unetplus_runtime.pipeline import halo_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from unetplus_edge.imaging import FrameRange
+    from unetplus_edge.imaging import FrameRange, PatchSpan
     from unetplus_edge.imaging.frames import Frame
     from unetplus_runtime.large.blocks import Block, BlockGrid
     from unetplus_runtime.pages import FrameView
@@ -25,11 +29,11 @@ _MOST_KEPT = 8
 class MaskMaker:
     """Makes the masks of a frame's blocks, in any order.
 
-    A block is made of the patches of the whole frame's grid that touch it, so it is what the whole
-    frame would give there; a patch at the far edge, which overlaps the last one of the grid, may
-    belong to two blocks. Where raw pixels are all equal, as far around a block as preprocessing
-    looks, its patches hold one number, and the network is asked once for each such number: an
-    empty block costs no more than reading it, and its answer is the network's own all the same.
+    A block is made of the patches of the whole frame's grid whose answers reach into it, so it is
+    what the whole frame would give there; a patch may belong to several blocks. Where raw pixels are
+    all equal, as far around a block as preprocessing looks, its patches hold one number, and the
+    network is asked once for each such number: an empty block costs no more than reading it, and its
+    answer is the network's own all the same.
 
     Parameters
     ----------
@@ -40,18 +44,25 @@ class MaskMaker:
     whole_range
         Range of the whole frame.
     segmenter
-        The model.
+        The model, with any grid that has patches.
+
+    Raises
+    ------
+    InputError
+        If its grid has none.
     """
 
     def __init__(self, view: FrameView, grid: BlockGrid, whole_range: FrameRange, segmenter: Segmenter) -> None:
         self._view, self._grid, self._range, self._segmenter = view, grid, whole_range, segmenter
         manifest = segmenter.bundle.manifest
         self._constants, self._side = manifest.recipe.preprocessing, manifest.recipe.patch_side
-        self._threshold = manifest.postprocessing.threshold
+        self._postprocessing = manifest.postprocessing
+        halo = halo_of(segmenter.grid)
+        self._down, self._across = (patch_spans(length, self._side, halo) for length in (grid.height, grid.width))
         self._answers: dict[float, NDArray[np.float32]] = {}
 
-    def mask(self, block: Block) -> NDArray[np.bool_]:
-        """Return where the probability in a block is above the threshold.
+    def mask(self, block: Block) -> NDArray[np.uint8]:
+        """Return the classes of the pixels of a block; see `unetplus_edge.imaging.postprocess.classify`.
 
         Raises
         ------
@@ -60,37 +71,33 @@ class MaskMaker:
         EngineError
             If the engine fails.
         """
-        tops = self._origins(self._grid.height, block.rows)
-        lefts = self._origins(self._grid.width, block.columns)
-        rows = slice(tops[0], min(tops[-1] + self._side, self._grid.height))
-        columns = slice(lefts[0], min(lefts[-1] + self._side, self._grid.width))
+        down, across = _reaching(self._down, block.rows), _reaching(self._across, block.columns)
+        rows = slice(down[0].origin, min(down[-1].origin + self._side, self._grid.height))
+        columns = slice(across[0].origin, min(across[-1].origin + self._side, self._grid.width))
         raw = self._raw(rows, columns)
         if raw.is_constant:
             corner = slice(rows.start, rows.start + 1), slice(columns.start, columns.start + 1)
             value = preprocess_block(raw, *corner, self._constants, self._range)[0, 0]  # type: ignore[arg-type]
             whole = min(self._grid.height, self._grid.width) >= self._side  # else patches are filled up with zeros
-            if whole and not (self._answer_to(value) > self._threshold).any():
-                return np.zeros(block.shape, np.bool_)
+            if whole and not (self._answer_to(value) > self._postprocessing.threshold).any():
+                return np.zeros(block.shape, np.uint8)
             prepared = np.full((rows.stop - rows.start, columns.stop - columns.start), value, np.float32)
         else:
-            prepared = preprocess_block(raw, rows, columns, self._constants, self._range)  # type: ignore[arg-type]
+            prepared = preprocess_block(raw, rows, columns, self._constants, self._range, self._segmenter.workers)  # type: ignore[arg-type]
         probability = np.zeros(prepared.shape, np.float32)
-        for top in tops:  # a row of patches at a time, so that they take no more memory than the block
-            patches = np.zeros((len(lefts), self._side, self._side, 1), np.float32)
-            for patch, left in zip(patches, lefts, strict=True):
-                part = prepared[top - rows.start :, left - columns.start :][: self._side, : self._side]
+        for top in down:  # a row of patches at a time, so that they take no more memory than the block
+            patches = np.zeros((len(across), self._side, self._side, 1), np.float32)
+            for patch, left in zip(patches, across, strict=True):
+                part = prepared[top.origin - rows.start :, left.origin - columns.start :][: self._side, : self._side]
                 patch[: part.shape[0], : part.shape[1], 0] = part
-            for answer, left in zip(self._answer(patches), lefts, strict=True):
-                part = probability[top - rows.start :, left - columns.start :][: self._side, : self._side]
-                np.maximum(part, answer[: part.shape[0], : part.shape[1]], out=part)
-        mask: NDArray[np.bool_] = (
-            probability[inside(block.rows, rows), inside(block.columns, columns)] > self._threshold
-        )
-        return mask
-
-    def _origins(self, length: int, part: slice) -> list[int]:
-        origins = patch_origins(length, self._side)
-        return [origin for origin in origins if origin < part.stop and origin + self._side > part.start]
+            for answer, left in zip(self._answer(patches), across, strict=True):
+                part = probability[
+                    inside(slice(top.first, top.end), rows), inside(slice(left.first, left.end), columns)
+                ]
+                taken = answer[top.first - top.origin :, left.first - left.origin :]
+                np.maximum(part, taken[: part.shape[0], : part.shape[1]], out=part)
+        of_block = probability[inside(block.rows, rows), inside(block.columns, columns)]
+        return classify(of_block, self._postprocessing)
 
     def _raw(self, rows: slice, columns: slice) -> _Known:
         windows = (
@@ -118,6 +125,11 @@ class MaskMaker:
             patch = np.full((1, self._side, self._side, 1), value, np.float32)
             self._answers[float(value)] = self._segmenter.infer(patch)[0, :, :, 0]
         return self._answers[float(value)]
+
+
+def _reaching(spans: Sequence[PatchSpan], part: slice) -> list[PatchSpan]:
+    """Return the patches whose answers reach into a part of an axis."""
+    return [span for span in spans if span.first < part.stop and span.end > part.start]
 
 
 class _Known:

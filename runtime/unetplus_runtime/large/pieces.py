@@ -1,14 +1,13 @@
-"""The pieces of nuclei in a block: its connected pixels, and those of them that reach its sides."""
+"""The pieces of nuclei in a block: the pixels of each, and those of them that reach its sides."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
-from unetplus_edge.imaging.postprocess import fill_holes
+from unetplus_edge.imaging.postprocess import label_classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +25,11 @@ class Pieces:
         int64, shape (n,): pixels of the pieces 1 to n.
     top, bottom, left, right
         int32: the pieces along its first and last row and column; 0 = background.
+    beyond_right
+        int32, as long as `right`: the pieces that the pixels just beyond it belong to; 0 = none of
+        this block's.
+    beyond_bottom
+        int32, longer than `bottom` by one pixel at either end: the same of those below.
     """
 
     areas: NDArray[np.int64]
@@ -33,28 +37,28 @@ class Pieces:
     bottom: NDArray[np.int32]
     left: NDArray[np.int32]
     right: NDArray[np.int32]
+    beyond_right: NDArray[np.int32]
+    beyond_bottom: NDArray[np.int32]
 
 
 def halo(constants: Postprocessing) -> int:
-    """Return how many pixels of mask around a block decide exactly which holes in it are filled.
-
-    A hole that has pixels in the block and reaches the last of as many pixels as it may have at
-    most is larger than that: it is connected, so it has a pixel in each row or column between.
-    One that ends before is in the window as a whole, with its exact area.
-    """
-    return constants.max_hole_area
+    """Return how many pixels around a block decide exactly to which nuclei its pixels belong, and those next to it."""
+    return constants.reach + 1
 
 
-def label_pieces(mask: NDArray[np.bool_], rows: slice, columns: slice, constants: Postprocessing) -> NDArray[np.int32]:
+def label_pieces(
+    classes: NDArray[np.uint8], rows: slice, columns: slice, constants: Postprocessing
+) -> tuple[NDArray[np.int32], Pieces]:
     """Return the pieces of nuclei in a block.
 
-    Holes are filled as in the whole frame; pieces of any size stay, for they may belong to a
-    nucleus that is large enough.
+    Holes are filled and cores grow as in the whole frame; pieces of any size stay, for they may
+    belong to a nucleus that is large enough.
 
     Parameters
     ----------
-    mask
-        Nucleus or not: the block with `halo` pixels around it, as far as the frame goes.
+    classes
+        As `unetplus_edge.imaging.postprocess.classify` returns them: the block with `halo` pixels
+        around it, as far as the frame goes.
     rows, columns
         The block in it.
     constants
@@ -64,21 +68,22 @@ def label_pieces(mask: NDArray[np.bool_], rows: slice, columns: slice, constants
     -------
     numpy.ndarray
         int32, the block's shape: 0 = background, pieces numbered from 1 without gaps.
+    Pieces
+        What joining needs to know of them.
     """
-    nucleus = mask.astype(np.uint8)
-    if constants.max_hole_area:
-        fill_holes(nucleus, constants.max_hole_area, connectivity=12 - constants.connectivity)
-    block = np.ascontiguousarray(nucleus[rows, columns])
-    _, labels = cv2.connectedComponents(block, connectivity=constants.connectivity)
-    return labels  # type: ignore[return-value]
-
-
-def pieces_of(labels: NDArray[np.int32]) -> Pieces:
-    """Return what joining needs to know of the pieces of a block."""
-    return Pieces(
-        areas=np.bincount(labels.ravel())[1:].astype(np.int64),
+    window = label_classes(classes, constants)
+    areas = np.bincount(window[rows, columns].ravel(), minlength=int(window.max()) + 1)
+    areas[0] = 0
+    places = np.where(areas > 0, np.cumsum(areas > 0), 0).astype(np.int32)
+    labels: NDArray[np.int32] = places[window[rows, columns]]
+    # One pixel more on every side, of background where the frame ends.
+    around = np.pad(window, 1)[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
+    return labels, Pieces(
+        areas=areas[areas > 0].astype(np.int64),
         top=labels[0].copy(),
         bottom=labels[-1].copy(),
         left=labels[:, 0].copy(),
         right=labels[:, -1].copy(),
+        beyond_right=places[around[1:-1, -1]],
+        beyond_bottom=places[around[-1]],
     )

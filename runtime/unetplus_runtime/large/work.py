@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from unetplus_runtime.large.blocks import Block, BlockGrid
 
 _SETTINGS = "settings.json"
+_PLANES = 2
 
 
 def remove_work(path: Path) -> None:
@@ -102,13 +103,14 @@ class WorkFolder:
         """Return whether a step of a block is done."""
         return self._file(step, block).is_file()
 
-    def write_mask(self, block: Block, mask: NDArray[np.bool_]) -> None:
-        """Write the mask of a block, shape as the block."""
-        _put(self._file("mask", block), zlib.compress(np.packbits(mask, axis=1).tobytes(), 1))
+    def write_mask(self, block: Block, classes: NDArray[np.uint8]) -> None:
+        """Write the classes of a block's pixels, 0, 1 or 2, shape as the block."""
+        planes = np.stack([classes > least for least in range(_PLANES)])
+        _put(self._file("mask", block), zlib.compress(np.packbits(planes, axis=2).tobytes(), 1))
 
-    def read_mask(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
-        """Return the mask of a part of the frame, of however many blocks."""
-        mask = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
+    def read_mask(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """Return the classes of a part of the frame, of however many blocks."""
+        classes = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
         for block in self._grid.touching(rows, columns):
             bits = np.frombuffer(zlib.decompress(self._file("mask", block).read_bytes()), np.uint8)
             down = slice(max(rows.start, block.rows.start), min(rows.stop, block.rows.stop))
@@ -116,11 +118,11 @@ class WorkFolder:
             # Of a neighbour, only the bytes are unpacked that hold the part.
             here = inside(across, block.columns)
             first = here.start // 8
-            part = bits.reshape(block.shape[0], -1)[inside(down, block.rows), first : -(-here.stop // 8)]
-            mask[inside(down, rows), inside(across, columns)] = np.unpackbits(part, axis=1)[
-                :, here.start - 8 * first : here.stop - 8 * first
-            ]
-        return mask
+            planes = bits.reshape(_PLANES, block.shape[0], -1)
+            part = planes[:, inside(down, block.rows), first : -(-here.stop // 8)]
+            found = np.unpackbits(part, axis=2)[:, :, here.start - 8 * first : here.stop - 8 * first]
+            np.sum(found, axis=0, dtype=np.uint8, out=classes[inside(down, rows), inside(across, columns)])
+        return classes
 
     def write_pieces(self, block: Block, pieces: Pieces) -> None:
         """Write what joining needs to know of a block."""

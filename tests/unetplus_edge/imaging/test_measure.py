@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from skimage.measure import regionprops
 
 from unetplus_edge.errors import InputError
 from unetplus_edge.imaging import measure
+from unetplus_edge.imaging.measure import _sums, _sums_slowly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,6 +60,31 @@ def test_measurements_are_those_of_regionprops(measured: tuple[NDArray[Any], NDA
             "intensity_max": region.intensity_max,
             "touches_border": at_the_border,
         }
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
+@settings(deadline=None, max_examples=100)
+@given(measured=_measured())
+def test_without_numba_the_same_sums_come(measured: tuple[NDArray[Any], NDArray[Any]]) -> None:
+    for compiled, plain in zip(_sums(*measured), _sums_slowly(*measured), strict=True):
+        np.testing.assert_array_equal(compiled, plain)
+
+
+def test_ids_may_be_negative_and_larger_than_any_table() -> None:
+    labels = np.array([[2**62, 0, -7], [2**62, 0, -7], [5, 0, 0]])
+    nuclei = measure(labels, np.arange(9, dtype=np.uint8).reshape(3, 3))
+    assert nuclei.label.tolist() == [-7, 5, 2**62]
+    assert nuclei.area.tolist() == [2, 1, 2]
+    assert nuclei.intensity_max.tolist() == [5, 6, 3]
+
+
+def test_a_round_nucleus_far_from_the_origin_stays_round() -> None:
+    y, x = np.indices((41, 41)) - 20
+    labels = np.zeros((41, 60_000), np.int32)
+    labels[:, -41:] = y**2 + x**2 <= 400
+    [far] = measure(labels, labels.astype(np.uint8)).eccentricity
+    [near] = measure(labels[:, -41:], labels[:, -41:].astype(np.uint8)).eccentricity
+    assert far == near
 
 
 def test_a_nucleus_of_one_pixel_is_a_disc() -> None:

@@ -10,9 +10,11 @@ import pytest
 import zarr
 
 from unetplus_edge.errors import InputError, OutputError
-from unetplus_edge.imaging import measure
+from unetplus_edge.imaging import frame_range, measure
 from unetplus_runtime.large import BlockGrid, LargeJob, Shard
+from unetplus_runtime.large.masks import MaskMaker
 from unetplus_runtime.large.work import WorkFolder
+from unetplus_runtime.pipeline import GRIDS
 from unetplus_runtime.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -70,6 +72,30 @@ def test_blocks_have_the_nuclei_of_the_whole_frame(
     require_same_nuclei(case.labels, truth.labels)
     assert result.nuclei == len(truth.nuclei)
     assert result.mean_area == pytest.approx(truth.nuclei.area.mean())
+
+
+@pytest.mark.parametrize("grid", GRIDS[:3])
+@pytest.mark.parametrize("shape", [(500, 700), (128, 301), (40, 300), (65, 64)])
+def test_blocks_have_the_probabilities_of_the_whole_frame_with_every_grid_of_patches(
+    plain_bundle: Bundle, engine: Any, make_blobs: Callable[..., NDArray[np.uint16]], grid: Any, shape: Any
+) -> None:
+    segmenter = Segmenter(plain_bundle, engine, grid=grid)
+    frame, blocks = make_blobs(*shape), BlockGrid(*shape, 128)
+    view: Any = frame
+    maker = MaskMaker(view, blocks, frame_range(frame), segmenter)
+    threshold = plain_bundle.manifest.postprocessing.threshold
+    expected = segmenter.segment(frame).probability > threshold
+    for block in blocks.blocks:
+        np.testing.assert_array_equal(maker.mask(block), expected[block.rows, block.columns])
+    assert expected.any()
+
+
+def test_frames_in_one_piece_have_no_blocks(
+    tmp_path: Path, plain_bundle: Bundle, engine: Any, make_blobs: Callable[..., NDArray[np.uint16]]
+) -> None:
+    case = Case(tmp_path, make_blobs(200, 200), Segmenter(plain_bundle, engine, grid="whole"))
+    with pytest.raises(InputError, match="the grid whole has no patches"):
+        case.run()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -215,7 +241,7 @@ def test_a_frame_with_a_nan_is_refused(tmp_path: Path, segmenter: Segmenter) -> 
 
 
 def test_any_part_of_the_masks_is_read_back(tmp_path: Path) -> None:
-    whole = np.random.default_rng(0).random((50, 61)) < 0.5
+    whole = np.random.default_rng(0).integers(0, 3, (50, 61)).astype(np.uint8)
     grid = BlockGrid(50, 61, 19)
     work = WorkFolder(tmp_path, grid)
     for block in grid.blocks:

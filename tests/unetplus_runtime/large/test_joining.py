@@ -1,8 +1,8 @@
-"""Any mask, cut anyhow: the nuclei of the blocks are those of the whole."""
+"""Any mask with any cores, cut anyhow: the nuclei of the blocks are those of the whole."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from hypothesis import given, settings
@@ -11,26 +11,26 @@ from hypothesis import strategies as st
 from unetplus_edge.imaging import Postprocessing, label_nuclei
 from unetplus_runtime.large.blocks import Block, BlockGrid, inside
 from unetplus_runtime.large.joining import Numbering
-from unetplus_runtime.large.pieces import halo, label_pieces, pieces_of
+from unetplus_runtime.large.pieces import Pieces, halo, label_pieces
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def by_blocks(mask: NDArray[np.bool_], side: int, constants: Postprocessing) -> tuple[NDArray[np.uint32], int]:
-    """The label image of a mask, made block by block, and the number of nuclei."""
-    grid = BlockGrid(*mask.shape, side)
+def by_blocks(classes: NDArray[Any], side: int, constants: Postprocessing) -> tuple[NDArray[np.uint32], int]:
+    """The label image of a mask, 0 or 1, or of a mask with cores, 2, made block by block, and the number of nuclei."""
+    grid = BlockGrid(*classes.shape, side)
 
-    def labelled(block: Block) -> NDArray[np.int32]:
+    def labelled(block: Block) -> tuple[NDArray[np.int32], Pieces]:
         rows, columns = grid.around(block.rows, block.columns, halo(constants))
-        window = mask[rows, columns]
+        window = classes[rows, columns].astype(np.uint8)
         return label_pieces(window, inside(block.rows, rows), inside(block.columns, columns), constants)
 
-    numbering = Numbering(grid, lambda block: pieces_of(labelled(block)), constants)
-    labels = np.zeros(mask.shape, np.uint32)
+    numbering = Numbering(grid, lambda block: labelled(block)[1], constants)
+    labels = np.zeros(classes.shape, np.uint32)
     for block in grid.blocks:
-        pieces = labelled(block)
-        labels[block.rows, block.columns] = numbering.of(block, pieces_of(pieces))[pieces]
+        found, pieces = labelled(block)
+        labels[block.rows, block.columns] = numbering.of(block, pieces)[found]
     return labels, numbering.count
 
 
@@ -69,6 +69,41 @@ def test_any_mask_has_the_nuclei_of_the_whole(
     require_same_nuclei(labels, truth)
     assert count == truth.max()
     np.testing.assert_array_equal(np.unique(labels[labels > 0]), np.arange(1, count + 1))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    mask=masks(),
+    cores=masks(),
+    side=st.integers(3, 20),
+    connectivity=st.sampled_from([4, 8]),
+    max_hole_area=st.integers(0, 6),
+    min_nucleus_area=st.integers(0, 20),
+    min_core_area=st.integers(1, 6),
+    core_reach=st.integers(0, 6),
+)
+def test_any_cores_grow_to_the_nuclei_of_the_whole(
+    mask: NDArray[np.bool_], cores: NDArray[np.bool_], side: int, connectivity: Literal[4, 8], **areas: int
+) -> None:
+    height, width = np.minimum(mask.shape, cores.shape)
+    classes = np.where(mask[:height, :width], 1 + cores[:height, :width], 0)
+    constants = Postprocessing(threshold=0.5, core_threshold=0.8, connectivity=connectivity, **areas)
+    labels, count = by_blocks(classes, side, constants)
+    truth = label_nuclei(np.array([0.2, 0.6, 0.9], np.float32)[classes], constants)
+    require_same_nuclei(labels, truth)
+    assert count == truth.max()
+
+
+def test_a_core_claims_mask_in_another_block() -> None:
+    classes = np.ones((10, 30), np.uint8)
+    classes[:, :4] = classes[:, -4:] = 2
+    constants = Postprocessing(threshold=0.5, core_threshold=0.8, core_reach=13)
+    labels, count = by_blocks(classes, 8, constants)
+    assert count == 2
+    np.testing.assert_array_equal(
+        labels, np.where(np.arange(30) < 15, labels[0, 0], labels[0, -1])[np.newaxis] + 0 * labels
+    )
+    assert labels[0, 0] != labels[0, -1]
 
 
 def test_a_nucleus_over_many_blocks_has_one_number() -> None:

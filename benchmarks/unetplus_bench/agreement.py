@@ -23,11 +23,11 @@ import click
 import numpy as np
 
 from unetplus_bench.device import code_version, device_facts, warnings_about
-from unetplus_bench.files import timed_files
-from unetplus_bench.material import Material
-from unetplus_bench.rounds import Schedule, measure_rounds, steps
-from unetplus_bench.subjects import NetworkSubject
-from unetplus_bench.worker import Timed
+from unetplus_bench.measuring.files import timed_files
+from unetplus_bench.measuring.material import Material
+from unetplus_bench.measuring.rounds import Schedule, measure_rounds, steps
+from unetplus_bench.measuring.subjects import NetworkSubject
+from unetplus_bench.measuring.worker import Timed
 from unetplus_edge.commands import Command, command_line, printable
 from unetplus_edge.errors import EngineError
 from unetplus_edge.zoo import DEFAULT, find_bundle
@@ -38,8 +38,8 @@ from unetplus_runtime.results import write_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from unetplus_bench.files import TimedFile
-    from unetplus_bench.rounds import Measured
+    from unetplus_bench.measuring.files import TimedFile
+    from unetplus_bench.measuring.rounds import Measured
     from unetplus_edge.bundle import Bundle
 
 LIMIT = 0.15
@@ -76,7 +76,7 @@ class BenchmarkAppSubject:
 
     @contextmanager
     def open(self) -> Iterator[Timed]:
-        """See `unetplus_bench.worker.Subject`."""
+        """See `unetplus_bench.measuring.worker.Subject`."""
         if find_spec("openvino") is None:
             raise EngineError("openvino is not installed; run: pip install 'unetplus-edge[openvino]'")
         yield Timed(self._run, {"library": f"benchmark_app of openvino {version('openvino')}"})
@@ -114,7 +114,7 @@ class LiteRTBenchmarkSubject:
 
     @contextmanager
     def open(self) -> Iterator[Timed]:
-        """See `unetplus_bench.worker.Subject`."""
+        """See `unetplus_bench.measuring.worker.Subject`."""
         if find_spec("ai_edge_litert") is None or find_spec("ai_edge_litert.tools") is None:
             raise EngineError("ai-edge-litert with its tools is not installed; run: pip install 'ai-edge-litert>=2.1'")
         yield Timed(self._run, {"library": f"litert-benchmark of ai-edge-litert {version('ai-edge-litert')}"})

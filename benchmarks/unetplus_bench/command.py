@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import click
 from rich.console import Console
 
-from unetplus_bench.bound_command import main as bound
-from unetplus_bench.compare_command import compare
-from unetplus_bench.material import Material
-from unetplus_bench.measure import measure
-from unetplus_bench.plan import FRAME, Wanted, planned_rows
-from unetplus_bench.report_command import report
+from unetplus_bench.article.command import article
+from unetplus_bench.boards.bound_command import main as bound
+from unetplus_bench.boards.trtexec_command import main as import_trtexec
+from unetplus_bench.comparing.command import compare
+from unetplus_bench.measuring.camera import MOST
+from unetplus_bench.measuring.material import Material
+from unetplus_bench.measuring.measure import measure
+from unetplus_bench.measuring.plan import FRAME, RATE, Wanted, planned_rows
+from unetplus_bench.measuring.rivals import rival_rows
+from unetplus_bench.measuring.rounds import Schedule, steps
+from unetplus_bench.measuring.table import result_tables
+from unetplus_bench.report.command import report
 from unetplus_bench.results import Scope
-from unetplus_bench.rivals import rival_rows
-from unetplus_bench.roofline_command import main as roofline
-from unetplus_bench.rounds import Schedule, steps
-from unetplus_bench.table import result_tables
-from unetplus_bench.trtexec_command import main as import_trtexec
+from unetplus_bench.roofline.command import main as roofline
 from unetplus_edge import __version__
 from unetplus_edge.commands import Group, command_line
 from unetplus_edge.datasets import open_dsb2018
@@ -91,6 +93,16 @@ def _shape(value: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def _rate(value: str) -> float:
+    try:
+        rate = float(value)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= MOST:
+        raise ValueError(f"{value or 'nothing'} is no number of frames a second above 0 and up to {MOST:g}")
+    return rate
+
+
 @click.group(
     cls=_RunByDefault, epilog="Example: unetplus-bench run --engine openvino,keras --batch 1,4 --out here.json"
 )
@@ -99,7 +111,7 @@ def main() -> None:
     """Measure ms a patch, or a frame; without a command, of the default bundle on every engine that opens here."""
 
 
-for command in (compare, report, import_trtexec, bound, roofline):
+for command in (compare, report, article, import_trtexec, bound, roofline):
     main.add_command(command)
 
 
@@ -142,7 +154,7 @@ for command in (compare, report, import_trtexec, bound, roofline):
     "scopes",
     type=_Several(partial(_one_of, get_args(Scope)), "scopes"),
     metavar="NAME,...",
-    help="What one time covers: net, net+copies (GPUs), frame.  [default: net; with --rivals net,frame]",
+    help="What one time covers: net, net+copies (GPUs), frame, camera.  [default: net; with --rivals net,frame]",
 )
 @click.option(
     "--frame",
@@ -151,13 +163,26 @@ for command in (compare, report, import_trtexec, bound, roofline):
     default="x".join(map(str, FRAME)),
     show_default=True,
     metavar="HxW,...",
-    help="Height and width in the scope frame.",
+    help="Height and width in the scopes frame and camera.",
 )
-@click.option("--rounds", type=click.IntRange(min=1), help=f"Turns of every row.  [default: {Schedule.rounds}]")
+@click.option(
+    "--rate",
+    "rates",
+    type=_Several(_rate, "rates"),
+    default=f"{RATE:g}",
+    show_default=True,
+    metavar="N,...",
+    help="Frames a second in the scope camera.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    help=f"Turns of every row, runs in the scope camera.  [default: {Schedule.rounds}; {Schedule.runs}]",
+)
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
-    help=f"Length of a turn.  [default: {Schedule.seconds:g}]",
+    help=f"Length of each.  [default: {Schedule.seconds:g}; {Schedule.run_seconds:g}]",
 )
 @click.option(
     "--protocol",
@@ -183,6 +208,7 @@ def run(
     threads: tuple[int, ...] | None,
     scopes: tuple[Scope, ...] | None,
     frames: tuple[tuple[int, int], ...],
+    rates: tuple[float, ...],
     rounds: int | None,
     seconds: float | None,
     protocol: Literal["rounds", "article"],
@@ -204,13 +230,20 @@ def run(
         threads=threads or (None,),
         scopes=scopes or (("net", "frame") if rivals and protocol == "rounds" else ("net",)),
         frames=frames,
+        rates=rates,
         test_patches=protocol == "article",
     )
     opened = [find_bundle(name) for name in bundles or (DEFAULT,)]
     if protocol == "article":
         schedule = _article(wanted, opened, rounds, seconds, seed)
     else:
-        schedule = Schedule(rounds=rounds or Schedule.rounds, seconds=seconds or Schedule.seconds, seed=seed)
+        schedule = Schedule(
+            rounds=rounds or Schedule.rounds,
+            seconds=seconds or Schedule.seconds,
+            seed=seed,
+            runs=rounds or Schedule.runs,
+            run_seconds=seconds or Schedule.run_seconds,
+        )
     with TemporaryDirectory(prefix="unetplus-bench-") as folder:
         material = Material(Path(folder))
         planned = planned_rows(opened, wanted, material)

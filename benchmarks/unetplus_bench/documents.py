@@ -13,8 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unetplus_bench.device_words import device_title
-from unetplus_bench.report_columns import SPEED
+from unetplus_bench.article import pages as article_pages
+from unetplus_bench.device.words import device_title
+from unetplus_bench.endurance import page as endurance_page
+from unetplus_bench.report.columns import SPEED
 from unetplus_bench.results import read_result
 
 if TYPE_CHECKING:
@@ -74,20 +76,22 @@ def _scores(results: Path) -> str:
     for name, title in (("test", "53 test images"), ("validation", "validation images")):
         for engine in ("litert", "keras"):
             result = _read(results / "scores" / f"{name}-{engine}" / "scores.json")
-            scores = result["scores"]
-            rows.append(
-                [
-                    title,
-                    f"{engine}, {result['executed_precision']}",
-                    f"{scores['average_iou_mean']:.3f} ± {scores['average_iou_std']:.3f}",
-                    *(
-                        f"{scores[key]:.3f}"
-                        for key in ("article_precision", "kaggle_score", "ap50_mean", "ap50_pooled", "dice")
-                    ),
-                ]
-            )
+            for method, scores in (("cores", result["scores"]), ("the article's", result["article_method"]["scores"])):
+                rows.append(
+                    [
+                        title,
+                        method,
+                        f"{engine}, {result['executed_precision']}",
+                        f"{scores['average_iou_mean']:.3f} ± {scores['average_iou_std']:.3f}",
+                        *(
+                            f"{scores[key]:.3f}"
+                            for key in ("article_precision", "kaggle_score", "ap50_mean", "ap50_pooled", "dice")
+                        ),
+                    ]
+                )
     header = [
         "images",
+        "nuclei by",
         "engine",
         "average IOU",
         "article's precision",
@@ -198,6 +202,8 @@ RENDERERS: dict[str, Callable[[Path], str]] = {
     "specimen": _specimen,
     "conversions": _conversions,
     "speed": _speed,
+    **article_pages.RENDERERS,
+    **endurance_page.RENDERERS,
 }
 
 

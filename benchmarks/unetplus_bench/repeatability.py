@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
-from unetplus_bench.compare import LIMIT, compare_results
-from unetplus_bench.material import Material
-from unetplus_bench.measure import measure
-from unetplus_bench.plan import Wanted, planned_rows
-from unetplus_bench.rounds import Schedule, steps
+from unetplus_bench.comparing.compare import LIMIT, compare_results
+from unetplus_bench.measuring.material import Material
+from unetplus_bench.measuring.measure import measure
+from unetplus_bench.measuring.plan import Wanted, planned_rows
+from unetplus_bench.measuring.rounds import Schedule, steps
 from unetplus_edge.commands import Command, command_line
 from unetplus_edge.errors import EngineError, InputError, OutputError
 from unetplus_edge.files import whole_file
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from unetplus_bench.compare import Comparison
-    from unetplus_bench.plan import Planned
+    from unetplus_bench.comparing.compare import Comparison
+    from unetplus_bench.measuring.plan import Planned
+    from unetplus_bench.measuring.worker import Subject, Timed
     from unetplus_bench.results import BenchmarkResult
-    from unetplus_bench.worker import Subject, Timed
 
 FACTOR: Final = 1.15
 """How much longer the calls of the slowed engine take."""
@@ -61,7 +61,7 @@ class SlowedSubject:
     factor: float = FACTOR
 
     def open(self) -> AbstractContextManager[Timed]:
-        """See `unetplus_bench.worker.Subject`."""
+        """See `unetplus_bench.measuring.worker.Subject`."""
         return self._open()
 
     @contextmanager

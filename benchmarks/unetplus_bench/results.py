@@ -23,6 +23,10 @@ rate.
 """
 
 
+NET_SCOPES: Final[frozenset[Scope]] = frozenset({"net", "net+copies"})
+"""Those whose times are of patches; those of the others are of frames."""
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -68,6 +72,37 @@ class AccuracyRecord(_Record):
     kaggle_score: float
 
 
+class CameraRecord(_Record):
+    """What became of frames that came at a fixed rate.
+
+    Attributes
+    ----------
+    rate
+        Frames a second that the camera was told to give.
+    seconds
+        In which the camera has given all its frames.
+    processed
+        Frames of which there are results.
+    dropped
+        Frames of which there will be none, by reason.
+    """
+
+    rate: Annotated[float, Field(gt=0)]
+    seconds: Annotated[float, Field(gt=0)]
+    processed: int
+    dropped: dict[str, int] = {}
+
+    @property
+    def settled(self) -> int:
+        """All frames that the camera has given."""
+        return self.processed + sum(self.dropped.values())
+
+    @property
+    def achieved(self) -> float:
+        """Frames a second of which there are results."""
+        return self.processed / self.seconds
+
+
 class Row(_Record):
     """One thing that was timed.
 
@@ -97,11 +132,14 @@ class Row(_Record):
     rounds
         Seconds of every call in every round, in the order in which they were measured; calls of
         warming up are not among them, and nothing else is left out. Null in a file that was made
-        of another tool's summary.
+        of another tool's summary. In the scope "camera", from the capture of a frame to its measured nuclei,
+        a list a run of the service.
     summary
         In place of `rounds`, what the other tool says: milliseconds a patch by name, such as "p50".
     stages
-        Median seconds of each stage of a call, in the scope "frame".
+        Median seconds of each stage of a call, in the scopes "frame" and "camera".
+    camera
+        What became of the frames, in the scope "camera".
     load_seconds, first_seconds
         From a process that has not imported the library to an open engine, and of the first call.
     peak_memory
@@ -133,6 +171,7 @@ class Row(_Record):
     rounds: tuple[tuple[float, ...], ...] | None = None
     summary: dict[str, float] = {}
     stages: dict[str, float] = {}
+    camera: CameraRecord | None = None
     load_seconds: float | None = None
     first_seconds: float | None = None
     peak_memory: int | None = None
@@ -141,6 +180,11 @@ class Row(_Record):
     accuracy: tuple[AccuracyRecord, ...] = ()
     energy_per_patch: float | None = None
     error: str | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Frames a second that a camera was told to give; None in other scopes."""
+        return None if self.camera is None else self.camera.rate
 
 
 class BenchmarkResult(_Record):

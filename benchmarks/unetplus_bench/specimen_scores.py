@@ -73,7 +73,7 @@ def report(segmenter: Segmenter) -> dict[str, Any]:
 @click.pass_context
 def main(context: click.Context, bundle: str, out: Path) -> None:
     """Score a model on simulated frames and on the validation images."""
-    with Segmenter(bundle, "litert", execution="fp32") as segmenter:
+    with Segmenter(bundle, "litert", execution="fp32", grid="article") as segmenter:
         found = report(segmenter)
     write_text(out, json.dumps({"command": command_line(context), **found}, indent=1) + "\n")
     for name in ("five_seeds", "hundred_seeds"):

@@ -60,7 +60,12 @@ def median_ms(row: Row) -> float | None:
 
 
 def patches_per_second(row: Row) -> float | None:
-    """Return how many patches go through in a second, at the median; in the scopes "frame" and "camera", frames."""
+    """Return how many patches go through in a second, at the median; in the scope "frame", frames.
+
+    In the scope "camera" it is how many frames a second there were results of.
+    """
+    if row.camera is not None:
+        return row.camera.achieved
     median = median_ms(row)
     return None if median is None else 1e3 / median
 
@@ -94,6 +99,8 @@ def ratios_by_round(row: Row, reference: Row) -> tuple[float, ...]:
 def reference_of(row: Row, rows: Iterable[Row]) -> Row | None:
     """Return the row that Keras gave for the same network and the same work, or None where there is none.
 
+    There is none for a camera's frames: services do not take turns.
+
     Parameters
     ----------
     row
@@ -105,6 +112,7 @@ def reference_of(row: Row, rows: Iterable[Row]) -> Row | None:
         other
         for other in rows
         if other.engine == "keras"
+        and row.camera is None
         and other.rounds is not None
         and row.network is not None
         and other.network == row.network

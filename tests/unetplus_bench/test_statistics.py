@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from unetplus_bench.results import NetworkRecord, Row
+from unetplus_bench.results import CameraRecord, NetworkRecord, Row
 from unetplus_bench.statistics import (
     bootstrap_ratio,
     coefficient_of_variation,
@@ -47,6 +47,13 @@ def test_the_median_is_of_all_calls_in_milliseconds_a_patch() -> None:
 def test_a_percentile_lies_between_the_calls_around_it() -> None:
     row = a_row([[number / 1000 for number in range(101)]])
     assert [percentile_ms(row, q) for q in (50, 90, 99, 100)] == pytest.approx([50, 90, 99, 100])
+
+
+def test_a_camera_gets_through_what_there_were_results_of_and_not_what_one_frame_would_allow() -> None:
+    camera = CameraRecord(rate=10, seconds=4, processed=20, dropped={"newest_only": 19})
+    row = a_row([[0.08] * 20], scope="camera", camera=camera)
+    assert patches_per_second(row) == 20 / 4
+    assert median_ms(row) == pytest.approx(80)
 
 
 def test_an_outlier_counts() -> None:

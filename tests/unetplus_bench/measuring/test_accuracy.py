@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from unetplus_bench.accuracy import accuracy_of_file, verification_of
+from unetplus_bench.measuring.accuracy import accuracy_of_file, verification_of
 from unetplus_edge.manifest import ScoreRecord
 
 if TYPE_CHECKING:

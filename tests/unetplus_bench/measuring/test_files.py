@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unetplus_bench.files import timed_files
+from unetplus_bench.measuring.files import served_files, timed_files
+from unetplus_runtime.engines import open_engine
 
 if TYPE_CHECKING:
     from unetplus_edge.bundle import Bundle
@@ -101,3 +102,25 @@ def test_a_file_for_patches_of_another_side_is_not_timed(
 ) -> None:
     bundle = with_conversion(paper_bundle, paper("a.tflite"), "tflite", "fp32", patch_side=128)
     assert [file.engine for file in timed_files(bundle, None, None)] == ["keras"]
+
+
+def test_a_service_gets_one_row_of_files_that_are_computed_alike(
+    paper_bundle: Bundle, paper: Any, with_conversion: Any, tried: Any
+) -> None:
+    bundle = with_conversion(paper_bundle, paper("half.tflite"), "tflite", "fp16", tried("litert", "fp32"))
+    bundle = with_conversion(bundle, paper("whole.tflite"), "tflite", "fp32", tried("litert", "fp32"))
+    bundle = with_conversion(bundle, paper("small.tflite"), "tflite", "int8", tried("litert", "int8"))
+    bundle = with_conversion(bundle, paper("bad.xml"), "openvino", "int8", tried("openvino", "int8", verified=False))
+    served = served_files(timed_files(bundle, None, None), bundle.manifest)
+    assert [(file.path.name if file.path else None, file.execution, file.error is None) for file in served] == [
+        ("model.keras", "fp32", True),
+        ("whole.tflite", "fp32", True),
+        ("small.tflite", "int8", True),
+        ("bad.xml", None, False),
+    ]
+
+
+def test_a_service_takes_the_file_that_open_engine_would(bundle: Bundle) -> None:
+    (file,) = served_files(timed_files(bundle, ("litert",), None), bundle.manifest)
+    with open_engine(bundle, file.engine, execution=file.execution) as engine:
+        assert engine.info.file == file.path

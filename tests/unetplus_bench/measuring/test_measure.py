@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from unetplus_bench import measure as room
-from unetplus_bench.plan import Planned
+from unetplus_bench.measuring import measure as room
+from unetplus_bench.measuring.plan import Planned
+from unetplus_bench.measuring.rounds import Schedule
 from unetplus_bench.results import NetworkRecord, Row
-from unetplus_bench.rounds import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ SUBJECT = """
 import threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from unetplus_bench.worker import Timed
+from unetplus_bench.measuring.worker import Timed
 
 def spin():
     while True:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from unetplus_bench.plan import Wanted, planned_rows
-from unetplus_bench.subjects import FrameSubject, NetworkSubject
+from unetplus_bench.measuring.camera import CameraSubject
+from unetplus_bench.measuring.plan import Wanted, planned_rows
+from unetplus_bench.measuring.subjects import FrameSubject, NetworkSubject
 from unetplus_edge.errors import InputError
 from unetplus_edge.imaging import PatchGrid, preprocess
 
 if TYPE_CHECKING:
-    from unetplus_bench.material import Material
+    from unetplus_bench.measuring.material import Material
     from unetplus_edge.bundle import Bundle
 
 
@@ -60,9 +61,23 @@ def test_on_a_gpu_the_network_is_timed_with_copies_and_without(bundle: Bundle, m
     assert [isinstance(one, NetworkSubject) and one.compute_only for one in subjects] == [True, False]
 
 
-def test_the_scope_camera_is_refused_until_there_is_a_service(bundle: Bundle, material: Material) -> None:
-    with pytest.raises(InputError, match="not there yet; ask for --scope frame"):
-        names([bundle], material, scopes=("camera",))
+def test_a_camera_is_of_every_size_and_every_rate_with_what_the_service_is_asked_for(
+    bundle: Bundle, material: Material
+) -> None:
+    wanted = Wanted(engines=("litert",), scopes=("camera",), frames=((64, 96),), rates=(2.5, 10.0), batches=(1, 4))
+    planned = planned_rows([bundle], wanted, material)
+    assert [one.row.name for one in planned] == [
+        "tiny litert fp32, camera 64x96, 2.5 a second",
+        "tiny litert fp32, camera 64x96, 10 a second",
+    ]
+    asked = [CameraSubject(bundle.path, "litert", "fp32", None, (64, 96), rate) for rate in (2.5, 10.0)]
+    assert [one.camera for one in planned] == asked
+    assert {(one.subject, one.row.executed_precision) for one in planned} == {(None, "fp32")}
+
+
+def test_a_service_cannot_be_told_a_device(bundle: Bundle, material: Material) -> None:
+    with pytest.raises(InputError, match="leave --device out"):
+        names([bundle], material, scopes=("camera",), device="cuda")
 
 
 def test_bundles_of_one_name_are_told_apart_by_their_folders(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from unetplus_bench.plan import Wanted
-from unetplus_bench.rivals import OtsuSubject, StarDistSubject, otsu_watershed, rival_rows, stardist_network
-from unetplus_bench.rounds import Schedule, measure_rounds
+from unetplus_bench.measuring.plan import Wanted
+from unetplus_bench.measuring.rivals import OtsuSubject, StarDistSubject, otsu_watershed, rival_rows, stardist_network
+from unetplus_bench.measuring.rounds import Schedule, measure_rounds
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from unetplus_bench.material import Material
+    from unetplus_bench.measuring.material import Material
     from unetplus_edge.bundle import Bundle
 
 

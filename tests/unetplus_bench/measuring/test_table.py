@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from unetplus_bench.results import AccuracyRecord, BenchmarkResult, NetworkRecord, Row
-from unetplus_bench.table import article_note, result_tables
+from unetplus_bench.measuring.table import article_note, result_tables
+from unetplus_bench.results import AccuracyRecord, BenchmarkResult, CameraRecord, NetworkRecord, Row
 
 NETWORK = NetworkRecord(name="unet_plus_tc_b16", base_filters=16, weights=1_927_025, macs=4_920_000_000)
 SCORES = (AccuracyRecord(images="validation_images", average_iou=0.721, kaggle_score=0.568),)
@@ -83,6 +83,14 @@ def test_what_all_names_begin_with_is_said_once() -> None:
 def test_scopes_are_not_in_one_table() -> None:
     text = printed(row("ours"), row("whole", scope="frame", frame_shape=(64, 96)))
     assert text.index("ms a patch") < text.index("1  ours") < text.index("ms a frame") < text.index("2  whole")
+
+
+def test_a_camera_has_its_rate_what_was_achieved_and_why_frames_were_dropped() -> None:
+    record = CameraRecord(rate=10, seconds=4, processed=26, dropped={"newest_only": 12, "failed": 1})
+    text = printed(row("served", ((0.08, 0.09),), scope="camera", frame_shape=(64, 96), camera=record))
+    found = line(text, "1  served")
+    assert all(cell in found for cell in ("10.0", "6.5", "13 of 39 (1 failed, 12 newest_only)"))
+    assert "⚠" not in text
 
 
 def test_warnings_are_told() -> None:

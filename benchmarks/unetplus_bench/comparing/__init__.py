@@ -1,0 +1,1 @@
+"""Two measurements beside each other: which rows became slower, and what else differs."""

@@ -1,0 +1,1 @@
+"""What this machine can do at most, what each layer costs, and what the backends reach of it."""

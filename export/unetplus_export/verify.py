@@ -161,7 +161,7 @@ class Verifier:
         )
 
     def _scored(self, engine: Engine) -> SetScores:
-        segmenter = Segmenter(self._bundle, engine)
+        segmenter = Segmenter(self._bundle, engine, grid="article")
         return score_set([scores for _, scores in evaluate(segmenter, self._material.samples, lambda *_: self._seen())])
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from unetplus_edge.errors import InputError, OutputError
 from unetplus_runtime.formats import Segmented, write_results
 from unetplus_runtime.large import LARGE_TABLES, LargeJob, remove_work
 from unetplus_runtime.large.cluster import RemoteFrame, make_masks_on_dask
+from unetplus_runtime.pipeline import in_order
 from unetplus_runtime.pixel_size import PixelSize
 from unetplus_runtime.provenance import provenance_of
 from unetplus_runtime.readers import open_pages
@@ -19,12 +21,15 @@ from unetplus_runtime.results import SummaryRow, write_summary
 from unetplus_runtime.run_record import RECORD, continued, shard_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from unetplus_runtime.inputs import FrameSource
     from unetplus_runtime.large import BlockGrid
     from unetplus_runtime.pages import Pages
+    from unetplus_runtime.pipeline import Result
     from unetplus_runtime.plan import Plan, PlannedFile
     from unetplus_runtime.run_record import RecordWriter
     from unetplus_runtime.segmenter import Segmenter
@@ -59,9 +64,10 @@ def segment_files(
 ) -> Outcome:
     """Segment every frame of a plan and write its results, and then the summary.
 
-    A frame that cannot be read or segmented is refused, and the run goes on. A run that is broken
-    off, by an error or by the user, leaves complete results, their summary, and a record by which
-    the same plan made again goes on; so does a run that refused something.
+    Frames are worked on side by side, each by one thread, as `Segmenter.stream` does; large ones one
+    after the other by all. A frame that cannot be read or segmented is refused, and the run goes on.
+    A run that is broken off, by an error or by the user, leaves complete results, their summary, and
+    a record by which the same plan made again goes on; so does a run that refused something.
 
     Parameters
     ----------
@@ -103,8 +109,7 @@ def segment_files(
     ) as record:
         run = _Run(plan, segmenter, pixel_size, record, outcome, settings, done or (lambda: None), dask, threads)
         try:
-            for planned in plan.files:
-                run.segment(planned)
+            run.segment(plan.files)
         except BaseException:
             with suppress(OutputError):
                 run.write_summary()
@@ -114,6 +119,42 @@ def segment_files(
         if plan.shard is None and (not outcome.rows or not outcome.refused):
             record.finish()
     return outcome
+
+
+@dataclass
+class _Job:
+    """A frame: what is known of it before, and what comes of it.
+
+    Attributes
+    ----------
+    planned, source, grid
+        As planned.
+    frame
+        Its pixels, until it is segmented; None where it is cut into blocks, done or refused.
+    pages
+        Where the blocks are read.
+    large
+        What has been done of the blocks.
+    row, kept
+        Of the summary, once its results are written; and whether an earlier run did that.
+    refused, unopened
+        Why it could not be segmented; and whether its file, and no frame of it, could be opened.
+    """
+
+    planned: PlannedFile
+    source: FrameSource
+    grid: BlockGrid | None
+    frame: NDArray[Any] | None = None
+    pages: Pages | None = None
+    large: LargeJob | None = None
+    row: SummaryRow | None = None
+    kept: bool = False
+    refused: str | None = None
+    unopened: bool = False
+
+
+def _read(job: _Job, pages: Pages) -> None:
+    job.frame = pages.read(job.source.plane)
 
 
 class _Run:
@@ -135,28 +176,77 @@ class _Run:
         self._provenance, self._settings = provenance_of(segmenter), settings
         self._done = done
 
-    def segment(self, planned: PlannedFile) -> None:
-        with ExitStack() as stack:
-            pages: Pages | None = None
-            for source in planned.frames:
-                grid = self._plan.cutting.grid(source)
-                if grid is None and not self._plan.writes(planned, source):
-                    continue
-                row = self._finished(source)
-                if row is not None:
-                    self._outcome.rows.append(replace(row, file=str(source.file.path)))  # as it is typed now
-                    self._outcome.kept += 1
-                    if grid is not None:  # a kill may come between the record and this
-                        remove_work(self._work(source))
-                else:
+    def segment(self, files: Iterable[PlannedFile]) -> None:
+        jobs = in_order(
+            self._jobs(files),
+            lambda job: self._do(job, self._segmenter.segment_by_one),
+            lambda job: self._do(job, self._segmenter.segment),
+            lambda job: job.grid is not None or (job.frame is not None and self._segmenter.is_large(job.frame.size)),
+            self._segmenter.frames_at_a_time,
+        )
+        with closing(jobs):
+            for job in jobs:
+                self._finish(job)
+
+    def _jobs(self, files: Iterable[PlannedFile]) -> Iterator[_Job]:
+        """Yield what there is to do for each frame, with the frame, where it is small enough for that."""
+        for planned in files:
+            with ExitStack() as stack:
+                pages: Pages | None = None
+                for source in planned.frames:
+                    job = _Job(planned, source, self._plan.cutting.grid(source))
+                    if job.grid is None and not self._plan.writes(planned, source):
+                        continue
+                    job.row = self._finished(source)
+                    if job.row is not None:
+                        job.kept = True
+                        yield job
+                        continue
                     try:
                         pages = pages or stack.enter_context(open_pages(planned.file.path, self._plan.channel))
                     except InputError as error:  # it could be opened when the plan was made
-                        self._outcome.refused.append(str(error))
-                        return
-                    self._segment_frame(pages, planned, source, grid)
-                if grid is None:
-                    self._done()
+                        job.refused, job.unopened = str(error), True
+                        yield job
+                        break
+                    if job.grid is None:
+                        self._trying(job, partial(_read, job, pages))
+                    else:
+                        job.pages = pages
+                    yield job
+
+    def _do(self, job: _Job, segment: Callable[[NDArray[Any], float | None], Result]) -> _Job:
+        """Segment a frame and write its results; of what is done or refused there is nothing to do."""
+        if job.frame is not None:
+            self._trying(job, lambda: self._whole(job, segment))
+            job.frame = None
+        elif job.pages is not None:
+            self._trying(job, lambda: self._in_blocks(job))
+        return job
+
+    def _trying(self, job: _Job, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except InputError as error:
+            job.refused = str(error)
+        except MemoryError:
+            job.refused = f"{job.source.id} needs more memory than there is; cut it into smaller frames"
+
+    def _finish(self, job: _Job) -> None:
+        """Record a frame, in the order of the plan."""
+        if job.refused is not None:
+            self._outcome.refused.append(job.refused)
+        elif job.kept and job.row is not None:
+            self._outcome.rows.append(replace(job.row, file=str(job.source.file.path)))  # as it is typed now
+            self._outcome.kept += 1
+        elif job.row is not None:
+            self._record.add(job.planned.stamp, job.row)
+            self._outcome.rows.append(job.row)
+        if job.large is not None and job.row is not None:
+            job.large.remove()
+        elif job.grid is not None and job.kept:  # a kill may come between the record and that
+            remove_work(self._work(job.source))
+        if job.grid is None and not job.unopened:
+            self._done()
 
     def _finished(self, source: FrameSource) -> SummaryRow | None:
         results = self._plan.results(source)
@@ -165,41 +255,33 @@ class _Run:
             row = self._plan.shards.finished(source.id, results)
         return row
 
-    def _segment_frame(self, pages: Pages, planned: PlannedFile, source: FrameSource, grid: BlockGrid | None) -> None:
-        try:
-            if grid is None:
-                self._add(planned, self._whole(pages, source))
-            else:
-                self._in_blocks(pages, planned, source, grid)
-        except InputError as error:
-            self._outcome.refused.append(str(error))
-        except MemoryError:
-            self._outcome.refused.append(f"{source.id} needs more memory than there is; cut it into smaller frames")
-
-    def _whole(self, pages: Pages, source: FrameSource) -> SummaryRow:
-        frame = pages.read(source.plane)
-        result = self._segmenter.segment(frame, self._micrometres(source))
-        segmented = Segmented(frame, result, self._provenance)
-        write_results(self._plan.out, source.id, segmented, self._plan.formats)
+    def _whole(self, job: _Job, segment: Callable[[NDArray[Any], float | None], Result]) -> None:
+        frame, source = job.frame, job.source
+        assert frame is not None  # noqa: S101
+        result = segment(frame, self._micrometres(source))
+        write_results(self._plan.out, source.id, Segmented(frame, result, self._provenance), self._plan.formats)
         areas = result.nuclei.area
         mean = float(areas.mean()) if len(areas) else None
-        return self._row(source, result.labels.shape, len(areas), mean, sum(result.timings.values()))
+        job.row = self._row(source, result.labels.shape, len(areas), mean, sum(result.timings.values()))
 
-    def _in_blocks(self, pages: Pages, planned: PlannedFile, source: FrameSource, grid: BlockGrid) -> None:
+    def _in_blocks(self, job: _Job) -> None:
+        pages, source, grid = job.pages, job.source, job.grid
+        assert pages is not None  # noqa: S101
+        assert grid is not None  # noqa: S101
         begin = time.perf_counter()
-        settings = self._settings | {"frame": source.id, "image": planned.stamp.model_dump_json()}
+        settings = self._settings | {"frame": source.id, "image": job.planned.stamp.model_dump_json()}
         if self._plan.overwrite:
             remove_work(self._work(source))
-        job = LargeJob(pages.view(source.plane), grid, self._work(source), settings)
+        large = job.large = LargeJob(pages.view(source.plane), grid, self._work(source), settings)
         if self._dask is not None:
-            self._on_dask(self._dask, job, source, grid)
+            self._on_dask(self._dask, large, source, grid)
         else:
-            job.make_masks(self._segmenter, self._plan.shard, self._done)
+            large.make_masks(self._segmenter, self._plan.shard, self._done)
         if self._plan.shard is not None:
             return
         labels, *tables = self._plan.results(source)
         names = [name for name in self._plan.formats if name in LARGE_TABLES]
-        result = job.finish(
+        result = large.finish(
             self._segmenter.bundle.manifest.postprocessing,
             labels,
             dict(zip(names, tables, strict=True)),
@@ -207,8 +289,7 @@ class _Run:
             self._provenance,
         )
         shape = grid.height, grid.width
-        self._add(planned, self._row(source, shape, result.nuclei, result.mean_area, time.perf_counter() - begin))
-        job.remove()
+        job.row = self._row(source, shape, result.nuclei, result.mean_area, time.perf_counter() - begin)
 
     def _on_dask(self, address: str, job: LargeJob, source: FrameSource, grid: BlockGrid) -> None:
         whole_range = job.begin()
@@ -227,6 +308,7 @@ class _Run:
             engine=engine.engine,
             execution=engine.executed_precision,
             threads=self._threads,
+            patch_grid=self._segmenter.grid,
             provenance=tuple(self._provenance.items()),
         )
         make_masks_on_dask(address, frame, missing, self._done)
@@ -258,10 +340,6 @@ class _Run:
             mean_area=mean_area,
             seconds=seconds,
         )
-
-    def _add(self, planned: PlannedFile, row: SummaryRow) -> None:
-        self._record.add(planned.stamp, row)
-        self._outcome.rows.append(row)
 
     def write_summary(self) -> None:
         if self._outcome.rows and self._plan.shard is None:

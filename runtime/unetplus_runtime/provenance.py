@@ -31,4 +31,5 @@ def provenance_of(segmenter: Segmenter) -> dict[str, str]:
         "conversion": weights.get(engine.file, "none"),
         "precision": engine.executed_precision,
         "device": engine.device,
+        "grid": segmenter.grid,
     }

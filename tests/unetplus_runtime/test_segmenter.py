@@ -52,7 +52,7 @@ def test_overlapping_patches_give_their_maximum(plain_bundle: Bundle, map_engine
     answers = np.zeros((2, 64, 64, 1), np.float32)
     answers[0] = 0.25
     answers[1] = 0.75
-    result = Segmenter(plain_bundle, map_engine(answers)).segment(np.zeros((64, 80), np.uint8))
+    result = Segmenter(plain_bundle, map_engine(answers), grid="article").segment(np.zeros((64, 80), np.uint8))
     assert (result.probability[:, :16] == 0.25).all()
     assert (result.probability[:, 16:] == 0.75).all()
 

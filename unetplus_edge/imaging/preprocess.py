@@ -42,7 +42,8 @@ class Preprocessor:
     constants
         The bundle's constants.
     threads
-        Threads that share a frame, the caller's own among them.
+        Threads that share a frame, the caller's own among them; or workers that do, and that others
+        may use in turn.
 
     Raises
     ------
@@ -50,12 +51,12 @@ class Preprocessor:
         If there are no pixels, or no threads.
     """
 
-    def __init__(self, shape: tuple[int, int], constants: Preprocessing, threads: int = 1) -> None:
+    def __init__(self, shape: tuple[int, int], constants: Preprocessing, threads: int | Workers = 1) -> None:
         if min(shape) < 1:
             raise InputError(f"frames of shape {shape} have no pixels; name height and width")
         self.shape = shape
         self.constants = constants
-        self._workers = Workers(threads)
+        self._workers = threads if isinstance(threads, Workers) else Workers(threads)
         self._ranges = RangeFinder(shape[1], self._workers)
         self._own: NDArray[np.float32] | None = None
         self._kernels = kernels()
@@ -191,7 +192,12 @@ def preprocess(
 
 
 def preprocess_block(
-    frame: NDArray[np.generic], rows: slice, columns: slice, constants: Preprocessing, whole_range: FrameRange
+    frame: NDArray[np.generic],
+    rows: slice,
+    columns: slice,
+    constants: Preprocessing,
+    whole_range: FrameRange,
+    threads: int | Workers = 1,
 ) -> NDArray[np.float32]:
     """Return a block of `preprocess(frame)` from that block and its surroundings alone.
 
@@ -205,6 +211,8 @@ def preprocess_block(
         The bundle's constants.
     whole_range
         `frame_range` of the whole frame.
+    threads
+        As for `Preprocessor`.
 
     Returns
     -------
@@ -214,7 +222,8 @@ def preprocess_block(
     (top, bottom), (left, right) = (
         block_window(block, length, constants) for block, length in zip((rows, columns), frame.shape, strict=True)
     )
-    window = preprocess(np.asarray(frame[top:bottom, left:right]), constants, whole_range)
+    raw = as_frame(np.asarray(frame[top:bottom, left:right]))
+    window = Preprocessor(raw.shape, constants, threads)(raw, whole_range)
     return window[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from unetplus_edge.errors import EngineError
 from unetplus_runtime.engines.base import (
     AnswerBuffer,
@@ -13,12 +15,12 @@ from unetplus_runtime.engines.base import (
     require_option,
     require_patches,
     thread_count,
+    whole_frame,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from unetplus_edge.manifest import Precision
@@ -64,6 +66,7 @@ class KerasEngine(OpenNetwork):
         side = _side(model, path)
         self._held = model
         self._answers = AnswerBuffer(side)
+        self._frames: Any = None
         self.info = EngineInfo(
             engine="keras",
             library=f"keras on {keras.backend.backend()}",
@@ -98,6 +101,47 @@ class KerasEngine(OpenNetwork):
                 batch = slice(start, start + _LARGEST_BATCH)
                 answers[batch] = model.predict_on_batch(patches[batch])
         return answers
+
+    def infer_frame(self, frame: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Write the nucleus probabilities of a whole frame, of whatever size, in one piece.
+
+        Parameters
+        ----------
+        frame
+            float32 in [0, 1], shape (height, width). Sides that the network cannot halve as often as
+            it does are continued by zeros. For every new size the network is built anew.
+        out
+            float32, same shape: where they are written.
+
+        Raises
+        ------
+        EngineError
+            If the engine is closed.
+        """
+        model = self._network()
+        height, width = frame.shape
+        shape = whole_frame(height), whole_frame(width)
+        with self._device(self.info.device):
+            if self._frames is None or self._frames.input_shape[1:3] != shape:
+                self._frames = _resized(model, shape)
+            padded = np.zeros((1, *shape, 1), np.float32)
+            padded[0, :height, :width, 0] = frame
+            out[:] = self._frames.predict_on_batch(padded)[0, :height, :width, 0]
+
+    def close(self) -> None:
+        """Free the network and its memory."""
+        super().close()
+        self._frames = None
+
+
+def _resized(model: Any, shape: tuple[int, int]) -> Any:
+    """Return the same network for images of another size."""
+    import keras
+
+    resized = keras.models.clone_model(model, input_tensors=keras.Input((*shape, 1)))
+    resized.set_weights(model.get_weights())
+    resized.jit_compile = False
+    return resized
 
 
 def _set_threads(backend: str, threads: int | None) -> int:

@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from unetplus_edge.errors import EngineError
-from unetplus_runtime.engines.base import (
-    AnswerBuffer,
-    EngineInfo,
-    OpenNetwork,
-    missing,
-    require_option,
-    require_patches,
-    thread_count,
-)
+from unetplus_runtime.engines.base import AnswerBuffer, EngineInfo, missing, require_option, thread_count
+from unetplus_runtime.engines.lanes import LanedNetwork
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +53,7 @@ class _End(NamedTuple):
         return (content.astype(np.float32) - np.float32(self.zero)) * np.float32(self.scale)
 
 
-class LiteRTEngine(OpenNetwork):
+class LiteRTEngine(LanedNetwork):
     """A `.tflite` network, as many patches a call of the interpreter as the file is for.
 
     Parameters
@@ -86,11 +79,13 @@ class LiteRTEngine(OpenNetwork):
     def __init__(
         self, path: Path, *, device: str = "cpu", threads: int | None = None, execution: Precision | None = None
     ) -> None:
+        super().__init__()
         require_option("litert", "device", device, "cpu")
         threads = thread_count(threads)
-        library, interpreter_class = _library()
+        library, self._class = _library()
+        self._path = path
         try:
-            interpreter = interpreter_class(model_path=str(path), num_threads=threads)
+            interpreter = self._class(model_path=str(path), num_threads=threads)
             stored, executed = _precisions(interpreter)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -100,9 +95,8 @@ class LiteRTEngine(OpenNetwork):
                 "unetplus-export BUNDLE --target tflite"
             ) from error
         require_option("litert", "precision", execution, executed)
-        self._input, self._output = _ends(interpreter, path)
-        batch, side = self._input.shape[:2]
-        self._held = interpreter
+        self._held = _Interpreter(interpreter, path)
+        batch, side = self._held.shape[:2]
         self._answers = AnswerBuffer(side)
         self.info = EngineInfo(
             engine="litert",
@@ -117,23 +111,31 @@ class LiteRTEngine(OpenNetwork):
             patch_side=side,
         )
 
+    def _shared(self) -> _Interpreter:
+        interpreter: _Interpreter = self._network()
+        return interpreter
+
+    def _open_lanes(self, count: int) -> list[_Interpreter]:
+        interpreters = [self._class(model_path=str(self._path), num_threads=1) for _ in range(count)]
+        for interpreter in interpreters:
+            interpreter.allocate_tensors()
+        return [_Interpreter(interpreter, self._path) for interpreter in interpreters]
+
+
+class _Interpreter:
+    """An interpreter of the library, ready to run."""
+
+    def __init__(self, interpreter: Any, path: Path) -> None:
+        self._interpreter = interpreter
+        self._input, self._output = _ends(interpreter, path)
+        self.shape = self._input.shape
+        self._answers = AnswerBuffer(self.shape[1])
+
     def infer(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return nucleus probabilities.
-
-        Parameters
-        ----------
-        patches
-            float32 in [0, 1], shape (n, side, side, 1).
-
-        Returns
-        -------
-        numpy.ndarray
-            float32 in [0, 1], same shape. The array is reused by the next call.
-        """
-        require_patches(patches, self.info.patch_side)
-        interpreter = self._network()
+        """Return the probabilities of patches."""
+        interpreter = self._interpreter
         answers = self._answers.first(len(patches))
-        batch = self._input.shape[0]
+        batch = self.shape[0]
         for start in range(0, len(patches), batch):
             some = patches[start : start + batch]
             # tensor() gives a function, and that a view of the interpreter's own memory, which may

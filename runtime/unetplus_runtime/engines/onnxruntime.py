@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from unetplus_edge.errors import EngineError
-from unetplus_runtime.engines.base import (
-    AnswerBuffer,
-    EngineInfo,
-    OpenNetwork,
-    missing,
-    require_option,
-    require_patches,
-    thread_count,
-)
+from unetplus_runtime.engines.base import AnswerBuffer, EngineInfo, missing, require_option, thread_count
+from unetplus_runtime.engines.lanes import LanedNetwork
 from unetplus_runtime.engines.onnx_file import StoredPrecision, stored_precision
 
 if TYPE_CHECKING:
@@ -38,7 +31,7 @@ _COARSEST_FIRST: tuple[Precision, ...] = ("int8", "bf16", "fp16", "tf32", "fp32"
 _TYPES: dict[str, Precision] = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
-class OnnxRuntimeEngine(OpenNetwork):
+class OnnxRuntimeEngine(LanedNetwork):
     """An `.onnx` network.
 
     A file is computed as it says. On a CPU that means: one patch a call, weights stored as float16
@@ -69,8 +62,9 @@ class OnnxRuntimeEngine(OpenNetwork):
     def __init__(
         self, path: Path, *, device: str = "cpu", threads: int | None = None, execution: Precision | None = None
     ) -> None:
+        super().__init__()
         threads = thread_count(threads)
-        ort = _library(device)
+        self._ort = ort = _library(device)
         try:
             stored = stored_precision(path)
         except (OSError, ValueError) as error:
@@ -78,17 +72,14 @@ class OnnxRuntimeEngine(OpenNetwork):
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             session = _session(ort, path, device, threads, execution, stored, Path(folder) / "run")
             ends = _ends(session, path)
-            self._held = session
-            self._input, self._output, self._batch = ends.input, ends.output, ends.batch
-            self._step = ends.batch or _LARGEST_BATCH[device]
-            self._path = path
+            self._held = _Session(session, ends, ends.batch or _LARGEST_BATCH[device], path)
             self._answers = AnswerBuffer(ends.side)
-            blank = np.zeros((ends.batch or 1, ends.side, ends.side, 1), np.float32)
-            self._run(blank, np.empty_like(blank))
+            self._held.infer(np.zeros((ends.batch or 1, ends.side, ends.side, 1), np.float32))
             kernels = _kernels(Path(session.end_profiling()))
         _require_device(kernels, device, path)
         executed = _executed(kernels, device, execution, stored)
         require_option("onnxruntime", "precision", execution, executed)
+        self._wanted = (path, device, execution, stored, ends)
         self.info = EngineInfo(
             engine="onnxruntime",
             library="onnxruntime",
@@ -102,27 +93,31 @@ class OnnxRuntimeEngine(OpenNetwork):
             patch_side=ends.side,
         )
 
+    def _shared(self) -> _Session:
+        session: _Session = self._network()
+        return session
+
+    def _open_lanes(self, count: int) -> list[_Session]:
+        path, device, execution, stored, ends = self._wanted
+        # Many threads may call one session, and with one thread of its own each computes in the caller's.
+        session = _session(self._ort, path, device, 1, execution, stored, None)
+        return [_Session(session, ends, ends.batch or 1, path) for _ in range(count)]
+
+
+class _Session:
+    """A session of the library, with memory of its own for the answers."""
+
+    def __init__(self, session: Any, ends: _Ends, step: int, path: Path) -> None:
+        self._session, self._ends, self._step, self._path = session, ends, step, path
+        self._answers = AnswerBuffer(ends.side)
+
     def infer(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return nucleus probabilities.
-
-        Parameters
-        ----------
-        patches
-            float32 in [0, 1], shape (n, side, side, 1). A file for a fixed number of patches is
-            given empty ones where there are fewer.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32 in [0, 1], same shape. The array is reused by the next call.
-        """
-        require_patches(patches, self.info.patch_side)
-        self._network()
+        """Return the probabilities of patches; a fixed number is filled up with empty ones."""
         patches = np.ascontiguousarray(patches)
         answers = self._answers.first(len(patches))
         for start in range(0, len(patches), self._step):
             batch, answer = patches[start : start + self._step], answers[start : start + self._step]
-            lacking = (self._batch or 0) - len(batch)
+            lacking = (self._ends.batch or 0) - len(batch)
             if lacking > 0:
                 full = np.concatenate([batch, np.zeros((lacking, *batch.shape[1:]), np.float32)])
                 answered = np.empty_like(full)
@@ -134,12 +129,11 @@ class OnnxRuntimeEngine(OpenNetwork):
 
     def _run(self, batch: NDArray[np.float32], answer: NDArray[np.float32]) -> None:
         """Let the library read one array and write the other, without copies of its own."""
-        session = self._network()
         try:
-            binding = session.io_binding()
-            binding.bind_cpu_input(self._input, batch)
-            binding.bind_output(self._output, "cpu", 0, np.float32, answer.shape, answer.ctypes.data)
-            session.run_with_iobinding(binding)
+            binding = self._session.io_binding()
+            binding.bind_cpu_input(self._ends.input, batch)
+            binding.bind_output(self._ends.output, "cpu", 0, np.float32, answer.shape, answer.ctypes.data)
+            self._session.run_with_iobinding(binding)
         except Exception as error:  # every kind of failure has a class of its own
             raise EngineError(
                 f"{self._path} cannot be computed ({_reason(error)}); free memory, ask for another device, or convert "
@@ -185,7 +179,7 @@ def _session(
     threads: int,
     execution: Precision | None,
     stored: StoredPrecision,
-    record: Path,
+    record: Path | None,
 ) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -198,8 +192,9 @@ def _session(
         # Otherwise quantised weights are taken back to float in every run, and biases and activations are
         # quantised in ways that the file does not ask for.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
-    options.enable_profiling = True
-    options.profile_file_prefix = str(record)
+    if record is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(record)
     provider = _PROVIDERS[device]
     try:
         # A failure may not lead to another provider.

@@ -14,12 +14,13 @@ from unetplus_edge.errors import EngineError
 from unetplus_runtime.engines.base import (
     AnswerBuffer,
     EngineInfo,
-    OpenNetwork,
     missing,
     require_option,
-    require_patches,
     thread_count,
+    whole_frame,
 )
+from unetplus_runtime.engines.lanes import LanedNetwork
+from unetplus_runtime.engines.openvino_shapes import resize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +36,8 @@ _HINTS: dict[Precision, str] = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 _EXECUTED: dict[str, Precision] = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
 
 
-class OpenVINOEngine(OpenNetwork):
-    """An `.xml` or `.onnx` network, one patch a call of the library.
+class OpenVINOEngine(LanedNetwork):
+    """An `.xml` or `.onnx` network, one patch a call of the library, or one frame of any size.
 
     Parameters
     ----------
@@ -63,68 +64,135 @@ class OpenVINOEngine(OpenNetwork):
     def __init__(
         self, path: Path, *, device: str = "cpu", threads: int | None = None, execution: Precision | None = None
     ) -> None:
+        super().__init__()
         try:
-            ov = import_openvino()
+            self._ov = ov = import_openvino()
         except ImportError as error:
             raise missing("openvino", "unetplus-edge[openvino]", error) from error
-        library_version = version("openvino")
-        core = ov.Core()
+        self._path, self._version = path, version("openvino")
+        self._core = ov.Core()
         device = device.lower()
-        _require_device(core, device)
-        model = _read(ov, path, library_version)
-        side = _one_patch(model, path)
+        _require_device(self._core, device)
+        model = _read(ov, path, self._version)
+        self._side = _one_patch(model, path)
         stored = _stored_precision(model)
-        settings = _settings(core, device, stored, execution, threads)
-        try:
-            compiled = core.compile_model(model, device.upper(), settings)
-        except RuntimeError as error:
-            raise EngineError(f"OpenVINO {library_version} cannot run {path} on {device} ({_reason(error)})") from error
+        self._device = device.upper()
+        self._settings = _settings(self._core, device, stored, execution, threads)
+        compiled = self._compile(model, self._settings)
         # What was asked for is a hint, which a device that cannot follow it passes over in silence.
-        executed = _executed_precision(compiled.get_runtime_model(), settings["INFERENCE_PRECISION_HINT"])
+        executed = _executed_precision(compiled.get_runtime_model(), self._settings["INFERENCE_PRECISION_HINT"])
         require_option("openvino", "precision", execution, executed)
-        self._patch, self._answer = np.empty((2, 1, side, side, 1), np.float32)
-        request = compiled.create_infer_request()
-        request.set_input_tensor(ov.Tensor(self._patch, shared_memory=True))
-        request.set_output_tensor(ov.Tensor(self._answer, shared_memory=True))
-        self._held = request
-        self._answers = AnswerBuffer(side)
+        self._held = _Request(ov, compiled, (self._side, self._side))
+        self._answers = AnswerBuffer(self._side)
+        self._frames: _Request | None = None
         self.info = EngineInfo(
             engine="openvino",
             library="openvino",
-            library_version=library_version,
+            library_version=self._version,
             file=path,
             stored_precision=stored,
             executed_precision=executed,
             device=device,
             threads=compiled.get_property("INFERENCE_NUM_THREADS") if device == "cpu" else 1,
             batch=1,
-            patch_side=side,
+            patch_side=self._side,
         )
 
-    def infer(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return nucleus probabilities.
+    def infer_frame(self, frame: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Write the nucleus probabilities of a whole frame, of whatever size, in one piece.
 
         Parameters
         ----------
-        patches
-            float32 in [0, 1], shape (n, side, side, 1).
+        frame
+            float32 in [0, 1], shape (height, width). Sides that the network cannot halve as often as
+            it does are continued by zeros. For every new size the network is compiled anew.
+        out
+            float32, same shape: where they are written.
 
-        Returns
-        -------
-        numpy.ndarray
-            float32 in [0, 1], same shape. The array is reused by the next call.
+        Raises
+        ------
+        EngineError
+            If the engine is closed, or its file cannot be made to take frames of that size.
         """
-        require_patches(patches, self.info.patch_side)
-        request = self._network()
+        self._network()
+        height, width = map(whole_frame, frame.shape)
+        if self._frames is None or self._frames.shape != (height, width):
+            self._frames = None  # before the next one takes memory
+            model = _read(self._ov, self._path, self._version)
+            _one_patch(model, self._path)
+            resize(self._ov, model, self._side, (height, width), self._path)
+            self._frames = _Request(self._ov, self._compile(model, self._settings), (height, width))
+        self._frames.infer_frame(frame, out)
+
+    def close(self) -> None:
+        """Free the network and its memory."""
+        super().close()
+        self._frames = None
+
+    def _shared(self) -> _Request:
+        request: _Request = self._network()
+        return request
+
+    def _open_lanes(self, count: int) -> list[_Request]:
+        model = _read(self._ov, self._path, self._version)
+        side = _one_patch(model, self._path)
+        settings = {
+            **self._settings,
+            "NUM_STREAMS": count,
+            "INFERENCE_NUM_THREADS": count,
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            # The threads are the caller's, and do other work in between.
+            "ENABLE_CPU_PINNING": False,
+        }
+        compiled = self._compile(model, settings)
+        return [_Request(self._ov, compiled, (side, side)) for _ in range(count)]
+
+    def _compile(self, model: Any, settings: dict[str, Any]) -> Any:
+        try:
+            return self._core.compile_model(model, self._device, settings)
+        except RuntimeError as error:
+            raise EngineError(
+                f"OpenVINO {self._version} cannot run {self._path} on {self._device.lower()} ({_reason(error)})"
+            ) from error
+
+
+class _Request:
+    """A compiled network for one image at a time, with memory of its own for what goes in and out."""
+
+    def __init__(self, ov: Any, compiled: Any, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self._input, self._output = np.zeros((2, 1, *shape, 1), np.float32)
+        self._request = compiled.create_infer_request()
+        self._request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
+        self._request.set_output_tensor(ov.Tensor(self._output, shared_memory=True))
+        self._answers = AnswerBuffer(shape[0])
+
+    def infer(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities of patches."""
+        if len(patches) == 1:
+            self._input[:] = patches
+            self._run()
+            return self._output
         answers = self._answers.first(len(patches))
         for patch, answer in zip(patches, answers, strict=True):
-            self._patch[0] = patch
-            try:
-                request.infer()
-            except RuntimeError as error:
-                raise EngineError(f"OpenVINO failed on a patch ({_reason(error)}); open the engine again") from error
-            answer[:] = self._answer[0]
+            self._input[0] = patch
+            self._run()
+            answer[:] = self._output[0]
         return answers
+
+    def infer_frame(self, frame: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        height, width = frame.shape
+        self._input[0, height:] = 0
+        self._input[0, :, width:] = 0
+        self._input[0, :height, :width, 0] = frame
+        self._run()
+        out[:] = self._output[0, :height, :width, 0]
+
+    def _run(self) -> None:
+        try:
+            self._request.infer()
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed on a patch ({_reason(error)}); open the engine again") from error
 
 
 def import_openvino() -> Any:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unetplus_edge.errors import InputError
-from unetplus_edge.imaging import PatchGrid, patch_origins
+from unetplus_edge.imaging import PatchGrid, patch_origins, patch_spans
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,3 +114,50 @@ def test_the_article_s_test_images_give_174_patches(data_root: Path) -> None:
     shapes = [np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)).shape for path in images]
     assert len(shapes) == 53
     assert sum(len(PatchGrid(*shape).origins) for shape in shapes) == 174
+
+
+@pytest.mark.parametrize("halo", [None, 0, 5, 31])
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 100, 128, 129, 500, 1021])
+def test_what_is_taken_of_all_answers_covers_the_axis(length: int, halo: int | None) -> None:
+    spans = patch_spans(length, 64, halo)
+    taken = np.zeros(length, int)
+    for origin, first, end in spans:
+        assert 0 <= origin <= first < end <= min(origin + 64, length)
+        taken[first:end] += 1
+    assert taken.min() == 1
+    if halo is not None:
+        assert taken.max() == 1
+
+
+@pytest.mark.parametrize("halo", [0, 5, 16, 31])
+def test_a_halo_is_left_out_except_at_the_ends_of_the_frame(halo: int) -> None:
+    for length in range(65, 700, 7):
+        for origin, first, end in patch_spans(length, 64, halo):
+            assert first == 0 or first - origin >= halo
+            assert end == length or origin + 64 - end >= halo
+
+
+def test_a_halo_of_0_takes_no_more_patches_than_the_article() -> None:
+    for length in range(1, 700):
+        assert len(patch_spans(length, 64, 0)) == len(patch_origins(length, 64))
+
+
+@pytest.mark.parametrize("halo", [None, 0, 20])
+def test_a_frame_that_is_cut_and_stitched_is_the_same(halo: int | None) -> None:
+    frame = np.random.default_rng(0).random((150, 201), np.float32)
+    grid = PatchGrid(150, 201, 64, halo)
+    np.testing.assert_array_equal(grid.stitch(grid.cut(frame)), frame)
+
+
+def test_the_edges_of_answers_are_left_out_where_another_patch_has_them() -> None:
+    grid = PatchGrid(64, 112, 64, 8)
+    answers = np.zeros((2, 64, 64, 1), np.float32)
+    answers[0, :, -8:] = 1  # the edge that the second patch has further inside
+    answers[1, :, :8] = 1
+    assert not grid.stitch(answers).any()
+
+
+@pytest.mark.parametrize("halo", [-1, 32])
+def test_a_halo_that_leaves_nothing_is_refused(halo: int) -> None:
+    with pytest.raises(InputError, match="give one of 0 to 31"):
+        PatchGrid(100, 100, 64, halo)

@@ -25,6 +25,8 @@ def _commands(page: Path) -> list[list[str]]:
     # Variables of a shell or a queue stand for numbers.
     joined = [re.sub(r"\$\w+", "1", block.replace("\\\n", " ")) for block in blocks]
     lines = [shlex.split(line, comments=True) for block in joined for line in block.splitlines()]
+    # What a shell writes to a file is not the program's.
+    lines = [words[: words.index(">")] if ">" in words else words for words in lines]
     return [words for words in lines if words and words[0].startswith("unetplus-")]
 
 

@@ -82,7 +82,7 @@ def test_the_kaggle_score_of_the_test_images_is_what_was_set_out_to() -> None:
 @pytest.mark.slow
 def test_scoring_the_test_images_again_gives_the_committed_scores(data_root: Path) -> None:
     samples = open_dsb2018(data_root / "dsb2018", "released").test
-    with Segmenter(engine="litert", execution="fp32") as segmenter:
+    with Segmenter(engine="litert", execution="fp32", grid="article") as segmenter:
         scores = score_set([image for _, image in evaluate(segmenter, samples)])
     committed = result("scores", "test-litert", "scores.json")["scores"]
     assert scores.average_iou_mean == pytest.approx(committed["average_iou_mean"], abs=1e-3)
@@ -159,7 +159,7 @@ def test_simulated_frames_are_about_as_hard_as_the_validation_images() -> None:
 
 
 def test_scoring_a_stream_again_gives_the_committed_score() -> None:
-    with Segmenter(engine="litert", execution="fp32") as segmenter:
+    with Segmenter(engine="litert", execution="fp32", grid="article") as segmenter:
         scores = score_set(scored(segmenter, streamed(0)))
     assert scores.ap50_mean == pytest.approx(
         result("specimen", "scores.json")["five_seeds"]["ap50_mean_by_seed"][0], abs=5e-3

@@ -36,7 +36,7 @@ _OPTIONS = (
     click.option("--bundle", help="The model: a folder, or a name in the zoo."),
     click.option("--engine", type=click.Choice(["auto", *get_args(EngineName)]), help="What runs it."),
     click.option("--execution", type=click.Choice(get_args(Precision)), help="Precision to compute in."),
-    click.option("--threads", metavar="N", help="Threads of the engine."),
+    click.option("--threads", metavar="N", help="Threads of all stages together."),
     click.option("--pixel-size", metavar="MICROMETRES", help="Side of a pixel."),
     click.option("--data-dir", metavar="FOLDER", help="Folder of the results."),
     click.option("--log-json", is_flag=True, default=None, help="Log in lines of JSON."),

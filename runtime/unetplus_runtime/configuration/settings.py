@@ -74,7 +74,7 @@ class ModelSettings(_Settings):
     execution
         Precision to compute in; None takes the first of the engine's that is verified.
     threads
-        Threads of the engine; None takes every core that the process may use.
+        Threads of all stages together; None takes every core that the process may use.
     """
 
     bundle: Annotated[str, Field(min_length=1)] = DEFAULT

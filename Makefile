@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= auto
 PACKAGES := unetplus_edge runtime/unetplus_runtime export/unetplus_export benchmarks/unetplus_bench
 
-.PHONY: demo test lint format documents check-wheels clean
+.PHONY: demo test lint format documents endurance check-wheels clean
 
 demo: $(VENV)/.edge-installed
 	$(BIN)/unetplus-runtime demo --out demo
@@ -31,6 +31,11 @@ format: $(VENV)/.all-installed
 # Writes the numbers of the committed result files into README.md and docs/.
 documents: $(VENV)/.all-installed
 	$(BIN)/python -m unetplus_bench.documents
+
+# Everything that can go wrong with the daemon, done to real processes; takes most of an hour.
+ENDURANCE ?= benchmarks/results/endurance/epyc-2-cores.json
+endurance: $(VENV)/.all-installed
+	$(BIN)/python -m unetplus_bench.endurance --out $(ENDURANCE)
 
 # What a Jetson installs must come as wheels: JetPack 6 has Python 3.10, JetPack 7 has 3.12.
 check-wheels: $(VENV)/.edge-installed

@@ -19,7 +19,7 @@ EXPLAINED = "each frame that is not recorded is counted as dropped for a reason"
 ONE_LIFE = "the driver is never started again"
 
 _MOST = 0.02  # growth
-_TRIAL = 0.025  # of the soak's length, that a rate is tried for
+_TRIAL = 0.04  # of the soak's length, that a rate is tried for
 _STEPS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4)  # of the frames that are counted without a camera's pace
 _WARM = 0.1  # of the soak's length, before memory is looked at
 _PART = 0.1  # of the looks that count as the beginning, and as the end
@@ -60,6 +60,7 @@ def soak(stage: Stage) -> None:
         "latency, seconds": spread([one.latency for one in within]),
         "dropped": ledger.runs[-1]["dropped"],
         "captured": ledger.runs[-1]["captured"],
+        "part of the captured that was recorded": ledger.runs[-1]["processed"] / ledger.runs[-1]["captured"],
     }
     _explain(stage, announced, ledger)
 

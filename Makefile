@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Processes that share the tests; a test file is run by one of them.
-WORKERS ?= auto
+# Processes that share the tests, a file at a time; one more than cores, because some tests mostly wait.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PACKAGES := unetplus_edge runtime/unetplus_runtime export/unetplus_export benchmarks/unetplus_bench
 
 .PHONY: demo test lint format documents endurance check-wheels clean

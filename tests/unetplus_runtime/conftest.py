@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +21,7 @@ from unetplus_export.tflite import convert_tflite
 from unetplus_runtime.engines import EngineInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -28,7 +30,13 @@ if TYPE_CHECKING:
 SIDE = 64
 ARCHITECTURE = UNetPlus(base_filters=2, depth=3)
 
+_DEADLINE = 180.0  # seconds
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+class Wait(Protocol):
+    def __call__(self, condition: Callable[[], object], what: str = ...) -> None: ...
 
 
 class BundleMaker(Protocol):
@@ -56,6 +64,19 @@ class MapEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+@pytest.fixture(scope="session")
+def wait() -> Wait:
+    """Waits for something that will happen however slow the machine is."""
+
+    def until(condition: Callable[[], object], what: str = "what was waited for") -> None:
+        deadline = time.monotonic() + _DEADLINE
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not happen in {_DEADLINE:g} s"
+            time.sleep(0.01)
+
+    return until
 
 
 @pytest.fixture(scope="session")

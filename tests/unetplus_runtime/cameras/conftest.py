@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Protocol
@@ -14,17 +13,12 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-_DEADLINE = 180.0
 _LONG_AGO = 1_600_000_000
-
-
-class Wait(Protocol):
-    def __call__(self, condition: Callable[[], object], what: str = ...) -> None: ...
 
 
 class PutImage(Protocol):
@@ -44,19 +38,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(scope="session")
-def wait() -> Wait:
-    """Waits for something that will happen however slow the machine is."""
-
-    def until(condition: Callable[[], object], what: str = "what was waited for") -> None:
-        deadline = time.monotonic() + _DEADLINE
-        while not condition():
-            assert time.monotonic() < deadline, f"{what} did not happen in {_DEADLINE:g} s"
-            time.sleep(0.01)
-
-    return until
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from unetplus_edge.bundle import Bundle
 
 _DEADLINE = 180.0
-
-
-class Wait(Protocol):
-    def __call__(self, condition: Callable[[], object], what: str = ...) -> None: ...
 
 
 class MakeSettings(Protocol):
@@ -67,19 +62,6 @@ class Start(Protocol):
     def __call__(
         self, settings: ServeSettings, limits: Limits = ..., load: Callable[[], Loaded] | None = ...
     ) -> Running: ...
-
-
-@pytest.fixture(scope="session")
-def wait() -> Wait:
-    """Waits for something that will happen however slow the machine is."""
-
-    def until(condition: Callable[[], object], what: str = "what was waited for") -> None:
-        deadline = time.monotonic() + _DEADLINE
-        while not condition():
-            assert time.monotonic() < deadline, f"{what} did not happen in {_DEADLINE:g} s"
-            time.sleep(0.02)
-
-    return until
 
 
 @pytest.fixture

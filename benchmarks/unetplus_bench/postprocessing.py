@@ -1,8 +1,8 @@
 """The choice of a bundle's postprocessing constants on the validation images.
 
 `python -m unetplus_bench.postprocessing BUNDLE --out FILE` scores a grid of constants on the
-validation images, of the article's method and with cores, writes all scores to a result file and
-the best constants into the bundle.
+validation images, of the article's method and with cores, then the best with cores and its neighbours
+in the grid with nuclei joined, writes all scores to a result file and the best constants into the bundle.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ NUCLEUS_AREAS = (10, 20, 30, 50)
 CONNECTIVITIES: tuple[Any, ...] = (4, 8)
 
 CORED_THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
-CORE_THRESHOLDS = (0.8, 0.9, 0.93, 0.95, 0.97)
-CORE_AREAS = (10, 15, 20, 25, 30)
+CORE_THRESHOLDS = (0.8, 0.9, 0.93, 0.95, 0.97, 0.98)
+CORE_AREAS = (10, 12, 16, 20, 25, 30)
+
+JOIN_BORDERS = (1.1, 1.3, 1.6)
 
 MERIT = "mean of average IOU, Kaggle score, AP50 (mean over images) and 1 - relative count error"
 
 
 def candidates() -> list[Postprocessing]:
-    """Return the constants that are compared: the article's method, then nuclei that grow from cores."""
+    """Return the constants that are compared first: the article's method, then nuclei that grow from cores."""
     return [
         *(
             Postprocessing(threshold=threshold, min_nucleus_area=area, connectivity=connectivity)
@@ -52,6 +54,29 @@ def candidates() -> list[Postprocessing]:
             for threshold, core_threshold, area in product(CORED_THRESHOLDS, CORE_THRESHOLDS, CORE_AREAS)
         ),
     ]
+
+
+def joining(best: Postprocessing) -> list[Postprocessing]:
+    """Return the constants that are compared then, all of which join nuclei.
+
+    Parameters
+    ----------
+    best
+        The best of those with cores that join nothing; they and their neighbours in the grid are taken.
+    """
+    return [
+        Postprocessing(threshold=threshold, core_threshold=core_threshold, min_core_area=area, join_border=border)
+        for threshold, core_threshold, area, border in product(
+            _near(CORED_THRESHOLDS, best.threshold),
+            _near(CORE_THRESHOLDS, best.core_threshold),
+            _near(CORE_AREAS, best.min_core_area),
+            JOIN_BORDERS,
+        )
+    ]
+
+
+def _near(values: tuple[float, ...], value: float | None) -> list[Any]:
+    return [near for near in values if abs(values.index(near) - values.index(value)) <= 1]
 
 
 def merit(scores: SetScores) -> float:
@@ -84,6 +109,12 @@ def scored(
     ]
 
 
+def best_of(found: list[tuple[Postprocessing, SetScores]], cored: bool) -> Postprocessing:
+    """Return the constants of the greatest merit, of those with cores or those without."""
+    of_kind = [pair for pair in found if (pair[0].core_threshold is not None) is cored]
+    return max(of_kind, key=lambda pair: merit(pair[1]))[0]
+
+
 def _row(scores: SetScores) -> dict[str, float]:
     return {
         "merit": round(merit(scores), 5),
@@ -107,8 +138,9 @@ def main(context: click.Context, bundle: Path, out: Path) -> None:
     with Segmenter(opened, engine="keras", grid="article") as segmenter:
         maps = [(segmenter.segment(sample.image()).probability.copy(), sample.labels()) for sample in samples]
     found = scored(maps, candidates())
+    parting = best_of(found, cored=True)
+    found += scored(maps, joining(parting))
     best, scores = max(found, key=lambda pair: merit(pair[1]))
-    articles, _ = max((pair for pair in found if pair[0].core_threshold is None), key=lambda pair: merit(pair[1]))
     report = {
         "command": command_line(context),
         "bundle": opened.manifest.name,
@@ -116,7 +148,8 @@ def main(context: click.Context, bundle: Path, out: Path) -> None:
         "images": f"{len(samples)} validation images",
         "merit": MERIT,
         "best": best.model_dump(),
-        "best_by_the_articles_method": articles.model_dump(),
+        "best_that_joins_nothing": parting.model_dump(),
+        "best_by_the_articles_method": best_of(found, cored=False).model_dump(),
         "candidates": [{**choice.model_dump(), **_row(score)} for choice, score in found],
     }
     write_text(out, json.dumps(report, indent=1) + "\n")

@@ -25,7 +25,7 @@ from unetplus_runtime.configuration.command import config
 from unetplus_runtime.daemon.reload_command import reload_model
 from unetplus_runtime.daemon.serve_command import serve
 from unetplus_runtime.daemon.status_command import status
-from unetplus_runtime.demo import count_table, demo_frames, save_pictures, stage_table
+from unetplus_runtime.demo import FRAMES, count_table, demo_frames, save_pictures, stage_table
 from unetplus_runtime.engines import ENGINES
 from unetplus_runtime.formats import DEFAULT_FORMATS, FORMATS
 from unetplus_runtime.large import Shard
@@ -215,7 +215,7 @@ def segment(
 @main.command(epilog="Example: unetplus-runtime demo --out demo/")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the pictures.")
 @click.option("--bundle", default=DEFAULT, show_default=True, help="The model: a folder, or a name in the zoo.")
-@click.option("--frames", type=click.IntRange(min=1), default=6, show_default=True, help="Frames to simulate.")
+@click.option("--frames", type=click.IntRange(min=1), default=FRAMES, show_default=True, help="Frames to simulate.")
 @click.option("--side", type=click.IntRange(min=32), default=512, show_default=True, help="Height and width, px.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the first specimen.")
 def demo(out: Path, bundle: str, frames: int, side: int, seed: int) -> None:

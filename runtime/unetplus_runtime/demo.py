@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from unetplus_runtime.segmenter import Segmenter
 
-_TILE = 360
+FRAMES = 12
+"""Frames of a demo: about 1,000 nuclei, so that no single odd frame decides on the total."""
+
+_TILE, _COLUMNS = 300, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +97,7 @@ def save_pictures(frames: list[DemoFrame], out: Path) -> list[Path]:
     OutputError
         If the folder cannot be written.
     """
-    sheet = tiled((frame.overlay for frame in frames), columns=min(len(frames), 3), side=_TILE)
+    sheet = tiled((frame.overlay for frame in frames), columns=min(len(frames), _COLUMNS), side=_TILE)
     paths = [out / "demo.png", *(out / f"seed{frame.seed}_overlay.png" for frame in frames)]
     for path, picture in zip(paths, (sheet, *(frame.overlay for frame in frames)), strict=True):
         write_picture(path, picture)

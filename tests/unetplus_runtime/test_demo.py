@@ -35,7 +35,7 @@ def test_pictures_are_the_overlays_and_all_of_them_on_one_sheet(bundle: Bundle, 
     sheet, *single = save_pictures(frames, tmp_path / "new")
     read = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in single]
     assert all(np.array_equal(picture, frame.overlay) for picture, frame in zip(read, frames, strict=True))
-    assert np.array_equal(cv2.cvtColor(cv2.imread(str(sheet)), cv2.COLOR_BGR2RGB), tiled(read, columns=2, side=360))
+    assert np.array_equal(cv2.cvtColor(cv2.imread(str(sheet)), cv2.COLOR_BGR2RGB), tiled(read, columns=2, side=300))
 
 
 def test_tables_show_totals_and_the_mean_of_each_stage(bundle: Bundle) -> None:

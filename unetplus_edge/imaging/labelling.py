@@ -1,4 +1,4 @@
-"""From the three classes of pixels to a label image: small holes, cores that grow, small nuclei."""
+"""From the three classes of pixels to a label image: small holes, cores that grow and are joined, small nuclei."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def label(
-    source: NDArray[Any], threshold: float, core_threshold: float | None, constants: Postprocessing, smallest: int
+    source: NDArray[Any], threshold: float, core_threshold: float | None, constants: Postprocessing
 ) -> NDArray[np.int32]:
     """Return the label image, compiled by numba where it is installed.
 
@@ -30,8 +30,6 @@ def label(
         Mask and cores are where the source is above them; None where nuclei have no cores.
     constants
         All else.
-    smallest
-        Nuclei of fewer pixels are removed.
 
     Returns
     -------
@@ -39,12 +37,13 @@ def label(
         int32, same shape: 0 = background, nuclei numbered from 1 without gaps, in the order of
         the first pixels of their cores, row by row.
     """
-    compiled = _kernel()
-    if compiled is None:
-        return label_slowly(source, threshold, core_threshold, constants, smallest)
+    kernels = _kernels()
+    if kernels is None:
+        return label_slowly(source, threshold, core_threshold, constants)
+    label_frame, join_nuclei = kernels
     labels = np.empty(source.shape, np.int32)
     limit = source.dtype.type if np.issubdtype(source.dtype, np.floating) else float
-    compiled(
+    begins, kinds, rows, count = label_frame(
         np.ascontiguousarray(source),
         limit(threshold),
         limit(threshold if core_threshold is None else core_threshold),
@@ -52,37 +51,44 @@ def label(
         constants.max_hole_area,
         constants.min_core_area,
         constants.core_reach,
-        smallest,
+        constants.min_nucleus_area,
         constants.connectivity,
         labels,
     )
+    some_go = constants.min_nucleus_area > constants.min_core_area  # else none is too small: a core only grows
+    if core_threshold is not None and (some_go or constants.join_border is not None):
+        join_nuclei(begins, kinds, rows, count, constants.join_border or 0.0, constants.min_nucleus_area, labels)
     return labels
 
 
 @cache
-def _kernel() -> Callable[..., int] | None:
-    """Return the compiled kernel, or None where numba is not installed."""
+def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+    """Return the compiled kernels, that of labelling and that of joining, or None where numba is not installed."""
     if find_spec("numba") is None:
         return None
+    from unetplus_edge.imaging.joins_numba import join_nuclei
     from unetplus_edge.imaging.labels_numba import label_frame
 
-    kernel: Callable[..., int] = label_frame
-    return kernel
+    return label_frame, join_nuclei
 
 
 def label_slowly(
-    source: NDArray[Any], threshold: float, core_threshold: float | None, constants: Postprocessing, smallest: int
+    source: NDArray[Any], threshold: float, core_threshold: float | None, constants: Postprocessing
 ) -> NDArray[np.int32]:
     """`label` by OpenCV and NumPy: the reference of the compiled kernel."""
     mask = (source > threshold).astype(np.uint8)
     if constants.max_hole_area:
         fill_holes(mask, constants.max_hole_area, connectivity=12 - constants.connectivity)
     if core_threshold is None:
-        return _numbered(cv2.connectedComponents(mask, connectivity=constants.connectivity)[1], smallest)
+        components = cv2.connectedComponents(mask, connectivity=constants.connectivity)[1]
+        return _numbered(components, constants.min_nucleus_area)
     cores = (source > core_threshold).astype(np.uint8)
     labels = _numbered(cv2.connectedComponents(cores, connectivity=constants.connectivity)[1], constants.min_core_area)
     _grow(labels, mask > 0, constants.core_reach)
-    kept = np.bincount(labels.ravel()) >= smallest
+    if constants.join_border is not None:
+        labels = _joined(labels, constants)
+    areas = np.bincount(labels.ravel())
+    kept = (areas >= constants.min_nucleus_area) & (areas > 0)
     kept[0] = False
     numbered: NDArray[np.int32] = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
     return numbered
@@ -120,6 +126,44 @@ def _grow(labels: NDArray[np.int32], mask: NDArray[np.bool_], reach: int) -> Non
         if not claimed.any():
             return
         np.copyto(labels, around, where=claimed)
+
+
+def borders(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return which nuclei of a label image touch, and how long the border between them is.
+
+    Parameters
+    ----------
+    labels
+        int32, shape (height, width): 0 = background.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, shape (pairs, 3): the lesser number, the greater, and how many pairs of pixels are
+        neighbours along an edge, one of the one nucleus and one of the other.
+    """
+    found = []
+    for before, after in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
+        at = (before != after) & (before > 0) & (after > 0)
+        found.append(np.stack((before[at], after[at]), axis=1))
+    pairs = np.sort(np.concatenate(found).astype(np.int64), axis=1)
+    keys, lengths = np.unique(pairs[:, 0] << 32 | pairs[:, 1], return_counts=True)
+    return np.stack((keys >> 32, keys & 0xFFFFFFFF, lengths), axis=1)
+
+
+def _joined(labels: NDArray[np.int32], constants: Postprocessing) -> NDArray[np.int32]:
+    """Return nuclei with a border that is long for their size under one number, the least of theirs."""
+    pairs, areas = borders(labels), np.bincount(labels.ravel())
+    one, other, lengths = pairs.T
+    one, other = pairs[constants.joins(lengths, np.minimum(areas[one], areas[other])), :2].T
+    numbers, before = np.arange(len(areas), dtype=np.int32), None
+    while before is None or (numbers != before).any():
+        before = numbers.copy()
+        least = np.minimum(numbers[one], numbers[other])
+        np.minimum.at(numbers, one, least)
+        np.minimum.at(numbers, other, least)
+    joined: NDArray[np.int32] = numbers[labels]
+    return joined
 
 
 def _numbered(labels: NDArray[Any], smallest: int) -> NDArray[np.int32]:

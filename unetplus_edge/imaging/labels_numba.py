@@ -32,7 +32,11 @@ def label_frame(
     connectivity: int,
     labels: Any,
 ) -> Any:
-    """Write the label image and return how many nuclei it has; see `unetplus_edge.imaging.labelling.label_slowly`."""
+    """Write the label image; see `unetplus_edge.imaging.labelling.label_slowly`.
+
+    Returned are what `unetplus_edge.imaging.joins_numba` takes: the runs, and how many nuclei there are.
+    Where nuclei grow, none are joined yet, and none are removed for being small.
+    """
     begins, kinds, rows = _runs(source, threshold, core_threshold, grows)
     width, corners = source.shape[1], connectivity == 8
     parents = np.arange(len(begins), dtype=np.int32)
@@ -42,12 +46,9 @@ def label_frame(
     _join(begins, kinds, rows, width, _CORE, corners, parents)
     numbers = _numbers(begins, kinds, rows, width, min_core_area if grows else min_nucleus_area, parents)
     count = _write(begins, kinds, rows, numbers, labels, grows)
-    if not grows:
-        return count
-    _grow(begins, kinds, rows, core_reach, labels)
-    if min_nucleus_area <= min_core_area:  # none has become smaller
-        return count
-    return _without_small(begins, kinds, rows, count, min_nucleus_area, labels)
+    if grows:
+        _grow(begins, kinds, rows, core_reach, labels)
+    return begins, kinds, rows, count
 
 
 @numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
@@ -262,28 +263,3 @@ def _reach(labels: Any, y: int, x: int, reached: Any, count: int) -> int:
         reached[count, 0], reached[count, 1], reached[count, 2] = y, x, value
         count += 1
     return count
-
-
-@numba.njit(**_EXACT)  # type: ignore[untyped-decorator]
-def _without_small(begins: Any, kinds: Any, rows: Any, count: int, smallest: int, labels: Any) -> int:
-    """Remove nuclei that are too small, and number the others anew in the same order."""
-    areas, numbers = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int32)
-    width = labels.shape[1]
-    for y in range(len(rows) - 1):
-        for run in range(rows[y], rows[y + 1]):
-            if kinds[run] != _OUTSIDE:
-                for x in range(begins[run], _end(begins, run, rows[y + 1], width)):
-                    areas[labels[y, x]] += 1
-    found = 0
-    for value in range(1, count + 1):
-        if areas[value] >= smallest:
-            found += 1
-            numbers[value] = found
-    if found == count:
-        return count
-    for y in range(len(rows) - 1):
-        for run in range(rows[y], rows[y + 1]):
-            if kinds[run] != _OUTSIDE:
-                for x in range(begins[run], _end(begins, run, rows[y + 1], width)):
-                    labels[y, x] = numbers[labels[y, x]]
-    return found

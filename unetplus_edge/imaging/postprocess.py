@@ -27,11 +27,15 @@ class Postprocessing(BaseModel):
     2. a core is a connected part of what is above `core_threshold`, of at least `min_core_area` pixels;
     3. all cores grow at once inside the mask, a pixel along edges at a time, `core_reach` times;
        where several reach a pixel at once it is of the one above, left, right or below it, in
-       this order.
+       this order;
+    4. a large nucleus with bright spots may have several cores: where the border between two is
+       longer than `join_border` times the diameter of the smaller one, they are one nucleus. The
+       border is measured in pairs of pixels that are neighbours along an edge, the diameter is that
+       of the disc of the same area. All pairs are judged at once, by what has grown.
 
     Mask that no core has reached is background: what the network is nowhere sure of is no nucleus.
-    A pixel depends on no other that is further away than `reach`, so blocks of a frame with as
-    much around them come out as in the whole.
+    What a pixel has become after step 3 depends on no other pixel that is further away than
+    `reach`, so blocks of a frame with as much around them come out as in the whole.
 
     Attributes
     ----------
@@ -40,8 +44,8 @@ class Postprocessing(BaseModel):
     max_hole_area
         Holes of at most this many pixels are filled.
     min_nucleus_area
-        Nuclei of fewer pixels are removed. The article's "several hundred pixels" would remove
-        most nuclei of the set that it reports on.
+        Nuclei of fewer pixels are removed, last of all. The article's "several hundred pixels"
+        would remove most nuclei of the set that it reports on.
     connectivity
         4: pixels are neighbours along an edge; 8: along an edge or a corner.
     core_threshold
@@ -50,6 +54,8 @@ class Postprocessing(BaseModel):
         Cores of fewer pixels are mask like any other.
     core_reach
         How many steps a core grows at most, in pixels.
+    join_border
+        In diameters of the smaller one; only with a core threshold. None joins nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +67,7 @@ class Postprocessing(BaseModel):
     core_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     min_core_area: Annotated[int, Field(ge=1)] = 20
     core_reach: Annotated[int, Field(ge=0)] = 16
+    join_border: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _cores_lie_in_the_mask(self) -> Self:
@@ -71,17 +78,40 @@ class Postprocessing(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _only_what_grew_is_joined(self) -> Self:
+        if self.join_border is not None and self.core_threshold is None:
+            raise ValueError(
+                f"a join border of {self.join_border} joins nuclei that grow from cores; give a core threshold too"
+            )
+        return self
+
     @property
     def reach(self) -> int:
         """How far a pixel's label depends on other pixels, for nuclei of whatever size.
 
-        In pixels along an axis; which pixels are of one nucleus, but not whether it is too small.
-        A hole, or a core, that has pixels this near and goes on beyond is larger than small: it
-        is connected, so it has a pixel in each row or column between.
+        In pixels along an axis; which pixels are of one nucleus, but not whether it is joined with
+        another one or too small. A hole, or a core, that has pixels this near and goes on beyond is
+        larger than small: it is connected, so it has a pixel in each row or column between.
         """
         if self.core_threshold is None:
             return self.max_hole_area
         return self.core_reach + max(self.max_hole_area, self.min_core_area)
+
+    def joins(self, borders: NDArray[np.int64], areas: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return whether two that touch are one nucleus.
+
+        Parameters
+        ----------
+        borders
+            Lengths of the borders between pairs of them, shape (n,).
+        areas
+            Of the smaller of each pair, in pixels, shape (n,).
+        """
+        if self.join_border is None:
+            return np.zeros(borders.shape, np.bool_)
+        joins: NDArray[np.bool_] = borders > self.join_border * (2 * np.sqrt(areas / np.pi))
+        return joins
 
 
 def label_nuclei(probability: NDArray[np.float32], constants: Postprocessing) -> NDArray[np.int32]:
@@ -109,9 +139,7 @@ def label_nuclei(probability: NDArray[np.float32], constants: Postprocessing) ->
         raise InputError(
             f"a probability map of shape {probability.shape} cannot be labelled; it has two axes, height and width"
         )
-    return label(
-        probability, constants.threshold, constants.core_threshold, constants, smallest=constants.min_nucleus_area
-    )
+    return label(probability, constants.threshold, constants.core_threshold, constants)
 
 
 def classify(probability: NDArray[np.float32], constants: Postprocessing) -> NDArray[np.uint8]:
@@ -129,7 +157,7 @@ def classify(probability: NDArray[np.float32], constants: Postprocessing) -> NDA
 
 
 def label_classes(classes: NDArray[np.uint8], constants: Postprocessing) -> NDArray[np.int32]:
-    """Return the label image of a part of a frame, nuclei of any size left in it.
+    """Return the label image of a part of a frame, nuclei of any size left in it and none joined.
 
     Parameters
     ----------
@@ -145,4 +173,5 @@ def label_classes(classes: NDArray[np.uint8], constants: Postprocessing) -> NDAr
     numpy.ndarray
         int32, same shape: 0 = background, numbered from 1 without gaps.
     """
-    return label(classes, 0.5, None if constants.core_threshold is None else 1.5, constants, smallest=0)
+    constants = constants.model_copy(update={"min_nucleus_area": 0, "join_border": None})
+    return label(classes, 0.5, None if constants.core_threshold is None else 1.5, constants)

@@ -5,7 +5,7 @@ Steps, each of which goes on where a kill has stopped it:
 1. the range of the whole frame (`ranges`), which two passes over it find;
 2. the mask of each block (`masks`): the network's part, which may be shared among processes;
 3. the pieces of nuclei in each block (`pieces`);
-4. joining over the borders of blocks (`joining`), in memory;
+4. joining over the sides of blocks, and of nuclei that are one (`joining`), in memory;
 5. labels and measurements of each block (`moments`);
 6. the pyramid, the tables, and the name of the label image.
 """
@@ -147,8 +147,9 @@ class LargeJob:
             try:
                 whole_range = large_frame_range(self._view, self._grid)
             except InputError:
-                # Nothing of a frame that cannot be read has been done yet, and none of it is left.
-                self.remove()
+                # Nothing is left of a frame that cannot be read, unless another shard could read it.
+                if self._work.read_range() is None:
+                    self.remove()
                 raise
             self._work.write_range(whole_range)
         return whole_range
@@ -235,15 +236,15 @@ class LargeJob:
         if labels.any():  # chunks of zeros are not written, nor are empty parts of the frame read
             level[block.rows, block.columns] = labels
             sums = moments(labels, self._view[block.rows, block.columns], block.rows.start, block.columns.start)
-        reaching = np.isin(sums[:, LABEL], numbers[numbering.reaching(block)])
-        self._work.write_table(block, sums[~reaching], sums[reaching])
+        unsettled = np.isin(sums[:, LABEL], numbers[numbering.unsettled(block)])
+        self._work.write_table(block, sums[~unsettled], sums[unsettled])
 
     def _batches(self, numbering: Numbering) -> Iterator[NDArray[np.float64]]:
         """Yield the sums of all nuclei in the order of their numbers, those of one block at a time."""
-        reaching = joined(np.concatenate([self._work.read_table(block, "reaching") for block in self._grid.blocks]))
+        unsettled = joined(np.concatenate([self._work.read_table(block, "unsettled") for block in self._grid.blocks]))
         for block in self._grid.blocks:
-            first, last = np.searchsorted(reaching[:, LABEL], numbering.span(block), side="left")
-            yield np.concatenate((self._work.read_table(block, "inner"), reaching[first:last]))
+            first, last = np.searchsorted(unsettled[:, LABEL], numbering.span(block), side="left")
+            yield np.concatenate((self._work.read_table(block, "settled"), unsettled[first:last]))
 
     def remove(self) -> None:
         """Remove what has been done, once its result is recorded."""

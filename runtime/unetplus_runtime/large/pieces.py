@@ -1,4 +1,4 @@
-"""The pieces of nuclei in a block: the pixels of each, and those of them that reach its sides."""
+"""The pieces of nuclei in a block: the pixels of each, which touch, and those of them that reach its sides."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unetplus_edge.imaging.labelling import borders
 from unetplus_edge.imaging.postprocess import label_classes
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ class Pieces:
     ----------
     areas
         int64, shape (n,): pixels of the pieces 1 to n.
+    borders
+        int64, shape (pairs, 3): which pieces touch inside the block, and how long their border is;
+        see `unetplus_edge.imaging.labelling.borders`. No pairs where nuclei that touch are never joined.
     top, bottom, left, right
         int32: the pieces along its first and last row and column; 0 = background.
     beyond_right
@@ -33,6 +37,7 @@ class Pieces:
     """
 
     areas: NDArray[np.int64]
+    borders: NDArray[np.int64]
     top: NDArray[np.int32]
     bottom: NDArray[np.int32]
     left: NDArray[np.int32]
@@ -52,7 +57,8 @@ def label_pieces(
     """Return the pieces of nuclei in a block.
 
     Holes are filled and cores grow as in the whole frame; pieces of any size stay, for they may
-    belong to a nucleus that is large enough.
+    belong to a nucleus that is large enough, and none are joined, for that is decided by their
+    whole areas and borders.
 
     Parameters
     ----------
@@ -80,6 +86,7 @@ def label_pieces(
     around = np.pad(window, 1)[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
     return labels, Pieces(
         areas=areas[areas > 0].astype(np.int64),
+        borders=np.zeros((0, 3), np.int64) if constants.join_border is None else borders(labels),
         top=labels[0].copy(),
         bottom=labels[-1].copy(),
         left=labels[:, 0].copy(),

@@ -132,11 +132,11 @@ class WorkFolder:
         """Return what joining needs to know of a block."""
         return Pieces(**self._read("pieces", block))
 
-    def write_table(self, block: Block, inner: NDArray[np.float64], reaching: NDArray[np.float64]) -> None:
-        """Write the sums of nuclei inside a block, and of the pieces of those that reach a side."""
-        self._write("table", block, {"inner": inner, "reaching": reaching})
+    def write_table(self, block: Block, settled: NDArray[np.float64], unsettled: NDArray[np.float64]) -> None:
+        """Write the sums of nuclei that are all inside a block, and of the pieces of those that may not be."""
+        self._write("table", block, {"settled": settled, "unsettled": unsettled})
 
-    def read_table(self, block: Block, part: Literal["inner", "reaching"]) -> NDArray[np.float64]:
+    def read_table(self, block: Block, part: Literal["settled", "unsettled"]) -> NDArray[np.float64]:
         """Return what `write_table` has written."""
         with np.load(self._file("table", block), allow_pickle=False) as arrays:
             table: NDArray[np.float64] = arrays[part]

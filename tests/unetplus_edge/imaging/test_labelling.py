@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
+from collections import Counter
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +50,7 @@ def _labels(drawing: str) -> NDArray[np.int32]:
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Labelling with numba, and without."""
     if request.param == "plain":
-        monkeypatch.setattr(room, "_kernel", lambda: None)
+        monkeypatch.setattr(room, "_kernels", lambda: None)
     elif find_spec("numba") is None:
         pytest.skip("numba is not installed")
 
@@ -144,10 +146,32 @@ def _obvious(probability: NDArray[np.float32], constants: Postprocessing) -> NDA
         for y, x in np.argwhere(mask & (labels == 0)):
             around = (before[y, x + 1], before[y + 1, x], before[y + 1, x + 2], before[y + 2, x + 1])
             labels[y, x] = next((label for label in around if label), 0)
+    _join_obviously(labels, constants.join_border)
     for number in range(1, count + 1):
         if (labels == number).sum() < constants.min_nucleus_area:
             labels[labels == number] = 0
     return np.asarray(labels)
+
+
+def _join_obviously(labels: NDArray[Any], join_border: float | None) -> None:
+    """Give those one number whose border is long, a pixel at a time, then a nucleus at a time."""
+    borders: Counter[tuple[int, int]] = Counter()
+    for y, x in np.argwhere(labels > 0):
+        for other in (*labels[y + 1 : y + 2, x], *labels[y, x + 1 : x + 2]):
+            if other not in (0, labels[y, x]):
+                borders[min(labels[y, x], other), max(labels[y, x], other)] += 1
+    sizes = {number: int((labels == number).sum()) for number in np.unique(labels)}
+    numbers = {number: number for number in sizes}
+    for (one, other), length in borders.items():
+        diameter = 2 * math.sqrt(min(sizes[one], sizes[other]) / math.pi)
+        if join_border is not None and length > join_border * diameter:
+            kept, lost = numbers[one], numbers[other]
+            numbers = {number: kept if into == lost else into for number, into in numbers.items()}
+    for number, into in numbers.items():
+        if number:
+            # Negative first: a number may be taken by another one.
+            labels[labels == number] = -into
+    np.abs(labels, out=labels)
 
 
 def _require_same_nuclei(labels: NDArray[Any], expected: NDArray[Any]) -> None:
@@ -165,6 +189,7 @@ _CONSTANTS = st.builds(
     connectivity=st.sampled_from([4, 8]),
     min_core_area=st.integers(1, 6),
     core_reach=st.integers(0, 5),
+    join_border=st.none() | st.floats(0.05, 2),
 )
 _MAPS = arrays(
     np.float32,
@@ -185,27 +210,33 @@ def test_any_map_has_the_nuclei_that_are_described(probability: NDArray[np.float
 def test_without_numba_the_same_labels_come(
     probability: NDArray[np.float32], constants: Postprocessing, cored: bool
 ) -> None:
-    constants = constants if cored else constants.model_copy(update={"core_threshold": None})
+    constants = constants if cored else constants.model_copy(update={"core_threshold": None, "join_border": None})
     np.testing.assert_array_equal(
         label_nuclei(probability, constants),
-        room.label_slowly(
-            probability, constants.threshold, constants.core_threshold, constants, constants.min_nucleus_area
-        ),
+        room.label_slowly(probability, constants.threshold, constants.core_threshold, constants),
     )
 
 
 @needs_numba
-@pytest.mark.parametrize("cored", [True, False])
-def test_a_large_map_is_labelled_alike_with_and_without_numba(cored: bool) -> None:
+@pytest.mark.parametrize(
+    ("core_threshold", "join_border", "smallest"), [(0.6, None, 20), (0.6, 0.3, 40), (0.6, None, 40), (None, None, 20)]
+)
+def test_a_large_map_is_labelled_alike_with_and_without_numba(
+    core_threshold: float | None, join_border: float | None, smallest: int
+) -> None:
     rng = np.random.default_rng(0)
     smooth = ndimage.gaussian_filter(rng.random((501, 703)), 2)
     probability = ((smooth - smooth.min()) / np.ptp(smooth)).astype(np.float32)
-    constants = Postprocessing(threshold=0.5, core_threshold=0.6 if cored else None, max_hole_area=30)
+    constants = Postprocessing(
+        threshold=0.5,
+        core_threshold=core_threshold,
+        max_hole_area=30,
+        min_nucleus_area=smallest,
+        join_border=join_border,
+    )
     labels = label_nuclei(probability, constants)
     assert labels.max() > 100
-    np.testing.assert_array_equal(
-        labels, room.label_slowly(probability, 0.5, constants.core_threshold, constants, constants.min_nucleus_area)
-    )
+    np.testing.assert_array_equal(labels, room.label_slowly(probability, 0.5, core_threshold, constants))
 
 
 def test_it_labels_where_numba_cannot_be_imported(tmp_path: Path) -> None:
@@ -223,7 +254,7 @@ assert measure(labels, labels.astype(np.uint8)).area.tolist() == [81]
 @settings(deadline=None, max_examples=100)
 @given(probability=_MAPS, constants=_CONSTANTS)
 def test_classes_are_all_that_labelling_needs(probability: NDArray[np.float32], constants: Postprocessing) -> None:
-    constants = constants.model_copy(update={"min_nucleus_area": 0})
+    constants = constants.model_copy(update={"min_nucleus_area": 0, "join_border": None})
     np.testing.assert_array_equal(
         label_classes(classify(probability, constants), constants), label_nuclei(probability, constants)
     )

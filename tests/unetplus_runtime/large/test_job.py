@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 
+from unetplus_edge.bundle import Bundle
 from unetplus_edge.errors import InputError, OutputError
-from unetplus_edge.imaging import frame_range, measure
+from unetplus_edge.imaging import Postprocessing, frame_range, measure
 from unetplus_runtime.large import BlockGrid, LargeJob, Shard
 from unetplus_runtime.large.masks import MaskMaker
 from unetplus_runtime.large.work import WorkFolder
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from unetplus_edge.bundle import Bundle
 
 PROVENANCE = {"model": "a"}
 
@@ -116,11 +115,7 @@ def test_a_real_network_finds_the_nuclei_of_the_whole_frame(
         require_same_nuclei(case.labels, segmenter.segment(case.frame).labels)
 
 
-def test_the_tables_are_those_of_the_label_image(
-    tmp_path: Path, segmenter: Segmenter, make_blobs: Callable[..., NDArray[np.uint16]]
-) -> None:
-    case = Case(tmp_path, make_blobs(400, 500), segmenter)
-    case.run()
+def require_tables_of_the_label_image(tmp_path: Path, case: Case) -> None:
     truth = measure(case.labels.astype(np.int32), case.frame, 0.5)
     with (tmp_path / "a.csv").open(newline="") as file:
         first, *rows = csv.reader(file)
@@ -131,6 +126,32 @@ def test_the_tables_are_those_of_the_label_image(
     for name, column in truth.columns().items():
         np.testing.assert_allclose(table[name].to_numpy(), column, rtol=1e-9, atol=1e-7)
     assert table.schema.metadata[b"unetplus.model"] == b"a"
+
+
+def test_the_tables_are_those_of_the_label_image(
+    tmp_path: Path, segmenter: Segmenter, make_blobs: Callable[..., NDArray[np.uint16]]
+) -> None:
+    case = Case(tmp_path, make_blobs(400, 500), segmenter)
+    case.run()
+    require_tables_of_the_label_image(tmp_path, case)
+
+
+def test_nuclei_that_are_joined_are_those_of_the_whole_frame_in_labels_and_tables(
+    tmp_path: Path, plain_bundle: Bundle, engine: Any, make_blobs: Callable[..., NDArray[np.uint16]]
+) -> None:
+    frame, counts = make_blobs(300, 410), []
+    cored = {"threshold": 0.3, "core_threshold": 0.6, "min_core_area": 5, "min_nucleus_area": 10, "core_reach": 8}
+    for join_border in (0.3, None):
+        constants = Postprocessing(**cored, join_border=join_border)
+        manifest = plain_bundle.manifest.model_copy(update={"postprocessing": constants})
+        segmenter = Segmenter(Bundle(plain_bundle.path, manifest), engine)
+        folder = tmp_path / str(join_border)
+        folder.mkdir()
+        case = Case(folder, frame, segmenter, 64)
+        counts.append(case.run().nuclei)
+        require_same_nuclei(case.labels, segmenter.segment(frame).labels)
+        require_tables_of_the_label_image(folder, case)
+    assert 10 < counts[0] < counts[1]
 
 
 def test_the_pyramid_holds_every_second_pixel(
@@ -252,3 +273,37 @@ def test_any_part_of_the_masks_is_read_back(tmp_path: Path) -> None:
         left, right = sorted(rng.choice(62, 2, replace=False).tolist())
         found = work.read_mask(slice(top, bottom), slice(left, right))
         np.testing.assert_array_equal(found, whole[top:bottom, left:right])
+
+
+def test_a_frame_that_one_shard_cannot_read_loses_nothing_of_another(
+    tmp_path: Path, make_blobs: Callable[..., NDArray[np.uint16]], segmenter: Segmenter
+) -> None:
+    case = Case(tmp_path, make_blobs(300, 200), segmenter)
+
+    class Failing:
+        shape, dtype = case.frame.shape, case.frame.dtype
+
+        def __getitem__(self, _: Any) -> NDArray[Any]:
+            # Another shard is quicker.
+            case.job.make_masks(segmenter, Shard(1, 2))
+            raise InputError("the share is gone for a moment")
+
+    view: Any = Failing()
+    failing = LargeJob(view, BlockGrid(*case.frame.shape, 128), tmp_path / "work", {"side": "128"})
+    missing = len(case.job.missing)
+    with pytest.raises(InputError, match="gone"):
+        failing.make_masks(segmenter, Shard(2, 2))
+    assert 0 < len(case.job.missing) < missing
+
+
+def test_a_frame_that_cannot_be_read_leaves_nothing(tmp_path: Path, segmenter: Segmenter) -> None:
+    class Failing:
+        shape, dtype = (300, 200), np.dtype(np.uint8)
+
+        def __getitem__(self, _: Any) -> NDArray[Any]:
+            raise InputError("it is broken")
+
+    view: Any = Failing()
+    with pytest.raises(InputError, match="broken"):
+        LargeJob(view, BlockGrid(300, 200, 128), tmp_path / "work", {}).make_masks(segmenter)
+    assert not (tmp_path / "work").exists()

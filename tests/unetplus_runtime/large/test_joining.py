@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,21 +18,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+class Blocks:
+    """A mask, 0 or 1, or one with cores, 2, whose nuclei are numbered block by block."""
+
+    def __init__(self, classes: NDArray[Any], side: int, constants: Postprocessing) -> None:
+        self.classes, self.constants = classes.astype(np.uint8), constants
+        self.grid = BlockGrid(*classes.shape, side)
+        self.numbering = Numbering(self.grid, lambda block: self.labelled(block)[1], constants)
+
+    def labelled(self, block: Block) -> tuple[NDArray[np.int32], Pieces]:
+        rows, columns = self.grid.around(block.rows, block.columns, halo(self.constants))
+        around = inside(block.rows, rows), inside(block.columns, columns)
+        return label_pieces(self.classes[rows, columns], *around, self.constants)
+
+    def labels(self) -> NDArray[np.uint32]:
+        labels = np.zeros(self.classes.shape, np.uint32)
+        for block in self.grid.blocks:
+            found, pieces = self.labelled(block)
+            labels[block.rows, block.columns] = self.numbering.of(block, pieces)[found]
+        return labels
+
+
 def by_blocks(classes: NDArray[Any], side: int, constants: Postprocessing) -> tuple[NDArray[np.uint32], int]:
-    """The label image of a mask, 0 or 1, or of a mask with cores, 2, made block by block, and the number of nuclei."""
-    grid = BlockGrid(*classes.shape, side)
+    """The label image that is made block by block, and the number of nuclei."""
+    blocks = Blocks(classes, side, constants)
+    return blocks.labels(), blocks.numbering.count
 
-    def labelled(block: Block) -> tuple[NDArray[np.int32], Pieces]:
-        rows, columns = grid.around(block.rows, block.columns, halo(constants))
-        window = classes[rows, columns].astype(np.uint8)
-        return label_pieces(window, inside(block.rows, rows), inside(block.columns, columns), constants)
 
-    numbering = Numbering(grid, lambda block: labelled(block)[1], constants)
-    labels = np.zeros(classes.shape, np.uint32)
-    for block in grid.blocks:
-        found, pieces = labelled(block)
-        labels[block.rows, block.columns] = numbering.of(block, pieces)[found]
-    return labels, numbering.count
+def in_one(classes: NDArray[Any], constants: Postprocessing) -> NDArray[np.int32]:
+    """The label image of the whole; thresholds are 0.5 and 0.8."""
+    return label_nuclei(np.array([0.2, 0.6, 0.9], np.float32)[classes], constants)
 
 
 def require_same_nuclei(labels: NDArray[np.uint32], truth: NDArray[np.int32]) -> None:
@@ -81,17 +97,19 @@ def test_any_mask_has_the_nuclei_of_the_whole(
     min_nucleus_area=st.integers(0, 20),
     min_core_area=st.integers(1, 6),
     core_reach=st.integers(0, 6),
+    join_border=st.none() | st.floats(0.05, 2),
 )
 def test_any_cores_grow_to_the_nuclei_of_the_whole(
-    mask: NDArray[np.bool_], cores: NDArray[np.bool_], side: int, connectivity: Literal[4, 8], **areas: int
+    mask: NDArray[np.bool_], cores: NDArray[np.bool_], side: int, connectivity: Literal[4, 8], **chosen: Any
 ) -> None:
     height, width = np.minimum(mask.shape, cores.shape)
     classes = np.where(mask[:height, :width], 1 + cores[:height, :width], 0)
-    constants = Postprocessing(threshold=0.5, core_threshold=0.8, connectivity=connectivity, **areas)
+    constants = Postprocessing(threshold=0.5, core_threshold=0.8, connectivity=connectivity, **chosen)
     labels, count = by_blocks(classes, side, constants)
-    truth = label_nuclei(np.array([0.2, 0.6, 0.9], np.float32)[classes], constants)
+    truth = in_one(classes, constants)
     require_same_nuclei(labels, truth)
     assert count == truth.max()
+    np.testing.assert_array_equal(np.unique(labels[labels > 0]), np.arange(1, count + 1))
 
 
 def test_a_core_claims_mask_in_another_block() -> None:
@@ -136,3 +154,75 @@ def test_the_frames_edge_ends_no_hole() -> None:
     mask[0, 8] = False
     labels, _ = by_blocks(mask, 8, Postprocessing(max_hole_area=10))
     assert labels[0, 8] == 0
+
+
+@pytest.mark.parametrize("crack", ["down", "across", "slanting"])
+def test_the_halves_of_a_disc_are_joined_wherever_blocks_cut_it(crack: str) -> None:
+    side = 8
+    y, x = np.mgrid[:40, :40]
+    for down, across in [(n, 0) for n in range(side)] + [(0, n) for n in range(side)] + [(n, n) for n in range(side)]:
+        from_y, from_x = y - 10 - down, x - 10 - across
+        disc = np.hypot(from_y, from_x) <= 9
+        between = {"down": from_x == 0, "across": from_y == 0, "slanting": from_x == from_y}[crack]
+        classes = np.where(disc, np.where(between, 1, 2), 0)
+        for join_border, expected in ((1.3, 1), (None, 2)):
+            constants = Postprocessing(core_threshold=0.8, join_border=join_border)
+            labels, count = by_blocks(classes, side, constants)
+            assert count == expected
+            require_same_nuclei(labels, in_one(classes, constants))
+
+
+def _strips() -> NDArray[np.int64]:
+    """Three nuclei one below the other, of 7 x 14 pixels, of which the last reaches into the next block of 20 rows."""
+    classes = np.zeros((40, 20), np.int64)
+    classes[1:22, 3:17] = 1
+    classes[1:7, 3:17] = classes[9:14, 3:17] = classes[16:22, 3:17] = 2
+    return classes
+
+
+@pytest.mark.parametrize(("join_border", "count"), [(None, 3), (1.2, 1), (1.3, 3)])
+def test_a_block_leaves_open_what_may_be_joined_beyond_its_side(join_border: float | None, count: int) -> None:
+    constants = Postprocessing(core_threshold=0.8, join_border=join_border)
+    labels, found = by_blocks(_strips(), 20, constants)
+    assert found == count
+    require_same_nuclei(labels, in_one(_strips(), constants))
+
+
+def test_kept_is_what_reaches_a_side_or_touches_that_or_is_joined_to_what_does() -> None:
+    for join_border, kept in ((None, [3]), (1.3, [2, 3]), (1.2, [1, 2, 3])):
+        blocks = Blocks(_strips(), 20, Postprocessing(core_threshold=0.8, join_border=join_border))
+        upper, lower = blocks.grid.blocks
+        assert blocks.numbering.unsettled(upper).tolist() == kept
+        assert blocks.numbering.unsettled(lower).tolist() == [1]
+
+
+def test_what_is_joined_inside_a_block_is_not_kept() -> None:
+    blocks = Blocks(np.pad(_strips(), 20), 80, Postprocessing(core_threshold=0.8, join_border=1.2))
+    (block,) = blocks.grid.blocks
+    assert blocks.numbering.unsettled(block).tolist() == []
+    assert blocks.numbering.count == blocks.labels().max() == 1
+
+
+def test_a_border_along_a_side_counts_once() -> None:
+    # Two nuclei of 10 x 8 pixels on either side of a block's side: their border is 10 long, 0.99 diameters.
+    classes = np.zeros((16, 16), np.int64)
+    classes[3:13] = 1
+    classes[3:13, :7] = classes[3:13, 9:] = 2
+    for join_border, count in ((0.98, 1), (1.0, 2)):
+        constants = Postprocessing(core_threshold=0.8, join_border=join_border)
+        labels, found = by_blocks(classes, 8, constants)
+        assert found == count
+        require_same_nuclei(labels, in_one(classes, constants))
+
+
+def test_a_nucleus_that_is_large_enough_only_when_joined_is_kept() -> None:
+    classes = np.zeros((16, 16), np.int64)
+    classes[4:12, 6:10] = 1
+    classes[4:12, 6] = classes[4:12, 9] = 2
+    for join_border, smallest, count in ((1.2, 32, 1), (1.2, 33, 0), (None, 17, 0), (None, 16, 2)):
+        constants = Postprocessing(
+            core_threshold=0.8, min_core_area=1, min_nucleus_area=smallest, join_border=join_border
+        )
+        labels, found = by_blocks(classes, 8, constants)
+        assert found == count
+        require_same_nuclei(labels, in_one(classes, constants))

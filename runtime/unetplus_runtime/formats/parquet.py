@@ -29,5 +29,6 @@ def write(path: Path, segmented: Segmented) -> None:
 
     metadata = {f"unetplus.{name}": value for name, value in segmented.provenance.items()}
     table = pa.table(segmented.result.nuclei.columns(), metadata=metadata)
-    with result_file(path) as unfinished:
-        pq.write_table(table, unfinished, compression="zstd")
+    # Arrow opens no file whose name is not UTF-8.
+    with result_file(path) as unfinished, unfinished.open("wb") as file:
+        pq.write_table(table, file, compression="zstd")

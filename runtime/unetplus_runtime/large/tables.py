@@ -40,7 +40,12 @@ def write_parquet(path: Path, batches: Iterator[Nuclei], provenance: Mapping[str
     metadata = {f"unetplus.{name}": value for name, value in provenance.items()}
     tables = (pa.table(batch.columns(), metadata=metadata) for batch in batches)
     first = next(tables)
-    with result_file(path) as unfinished, pq.ParquetWriter(unfinished, first.schema, compression="zstd") as writer:
+    # Arrow opens no file whose name is not UTF-8.
+    with (
+        result_file(path) as unfinished,
+        unfinished.open("wb") as file,
+        pq.ParquetWriter(file, first.schema, compression="zstd") as writer,
+    ):
         for table in chain([first], tables):
             writer.write_table(table)
 

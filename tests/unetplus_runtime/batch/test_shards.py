@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tifffile
 import zarr
@@ -200,9 +202,21 @@ def test_a_large_ome_zarr_is_segmented_as_the_tiff(
 ) -> None:
     image = tifffile.imread(images / "b.tif")
     axes = [{"name": axis, "type": "space"} for axis in "yx"]
-    multiscale = {"version": "0.4", "axes": axes, "datasets": [{"path": "0"}]}
+    multiscale: dict[str, Any] = {"version": "0.4", "axes": axes, "datasets": [{"path": "0"}]}
     group = zarr.open_group(tmp_path / "b.zarr", mode="w", zarr_format=2, attributes={"multiscales": [multiscale]})
     group.create_array("0", data=image, chunks=(50, 70))
     run(tmp_path / "b.zarr", tmp_path / "out", segmenter)
     np.testing.assert_array_equal(labels(tmp_path / "out"), labels(whole))
     assert (tmp_path / "out" / "b_nuclei.csv").read_bytes() == (whole / "b_nuclei.csv").read_bytes()
+
+
+def test_a_large_file_whose_name_is_no_utf8_has_its_results(images: Path, tmp_path: Path, segmenter: Segmenter) -> None:
+    try:
+        odd = (images / "b.tif").rename(images / os.fsdecode(b"b\xff.tif"))
+    except OSError as error:
+        pytest.skip(f"this file system takes no such name: {error}")
+    plan = make_plan([odd], tmp_path / "out", cutting=CUTTING, formats=("parquet",))
+    outcome = segment_files(plan, segmenter)
+    assert not outcome.refused
+    with (tmp_path / "out" / os.fsdecode(b"b\xff_nuclei.parquet")).open("rb") as table:
+        assert len(pq.read_table(table)) == outcome.rows[0].nuclei > 0

@@ -17,13 +17,14 @@ from unetplus_edge.bundle import Bundle, open_bundle
 from unetplus_edge.commands import Command
 from unetplus_edge.errors import TrainingError
 from unetplus_edge.training.curves import draw_curves
+from unetplus_edge.training.fine_tuning import fine_tuned, with_its_preprocessing
 from unetplus_edge.training.interruption import Interruptible
 from unetplus_edge.training.patches import TrainingData, training_data
 from unetplus_edge.training.progress import TerminalProgress
 from unetplus_edge.training.recipe_options import given_recipe_options, recipe_from_options, recipe_options
 from unetplus_edge.training.run_folder import RunFolder
 from unetplus_edge.training.suite import article_suite, chosen, train_suite
-from unetplus_edge.zoo import DEFAULT
+from unetplus_edge.zoo import DEFAULT, find_bundle
 
 if TYPE_CHECKING:
     from unetplus_edge.training.recipe import Recipe
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
     help="Folder of the run  [default: $UNETPLUS_RUNS/NETWORK, or in the user's data folder]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder, by its own recipe.")
+@click.option(
+    "--fine-tune",
+    metavar="BUNDLE",
+    help="Begin with the weights of this model, a folder or a name of the zoo, and with its preprocessing unless told "
+    "otherwise.",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
@@ -63,6 +70,7 @@ def main(
     *,
     out: Path | None,
     resume: bool,
+    fine_tune: str | None,
     data: Path | None,
     suite: str | None,
     only: str | None,
@@ -76,7 +84,7 @@ def main(
     NETWORK is unet_bN, unet_plus_plus_bN, unet_plus_plus_controlled_bN, unet_plus_tc_bN or
     unet_plus_us_bN, N being the filters of the first level. The folder of the run gets log.csv,
     curves.png, a checkpoint after every epoch, and in the end bundle/. A run that was interrupted
-    goes on with --resume. KERAS_BACKEND chooses the framework.
+    goes on with --resume. --fine-tune begins with a model that there is. KERAS_BACKEND chooses the framework.
     """
     if suite is not None:
         _check_suite_alone(ctx)
@@ -87,12 +95,15 @@ def main(
         return
     if only is not None or seeds is not None:
         raise click.UsageError("--only and --seeds are of a suite; name it with --suite")
+    begun_with = None if fine_tune is None else find_bundle(fine_tune)
+    if begun_with and ctx.get_parameter_source("network") is ParameterSource.DEFAULT:
+        network = begun_with.manifest.recipe.architecture.name
     run = RunFolder(_default_folder(network) if out is None else out)
-    recipe = _resumed_recipe(ctx, run, network) if resume else recipe_from_options(network, options)
+    recipe = _resumed_recipe(ctx, run, network) if resume else _new_recipe(ctx, network, begun_with, options)
     samples = training_data(recipe, data)
     _import_keras()
     if not resume:
-        run.start(recipe)
+        run.start(recipe, begun_with.keras_path if begun_with else None)
     _train(run, recipe, samples, quiet=quiet)
     records = run.records()
     draw_curves({recipe.architecture.name: records}, run.path / "curves.png")
@@ -112,8 +123,8 @@ main.params.extend(recipe_options())
 def _check_suite_alone(ctx: click.Context) -> None:
     given = given_recipe_options(ctx)
     given += [
-        f"--{name}" if name == "resume" else name.upper()
-        for name in ("network", "resume")
+        name.upper() if name == "network" else f"--{name.replace('_', '-')}"
+        for name in ("network", "resume", "fine_tune")
         if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
     ]
     if given:
@@ -150,8 +161,18 @@ def _default_folder(network: str) -> Path:
     return (Path(user_data) if user_data else Path.home() / ".local" / "share") / "unetplus-edge" / "runs" / network
 
 
+def _new_recipe(ctx: click.Context, network: str, begun_with: Bundle | None, options: dict[str, Any]) -> Recipe:
+    if begun_with is None:
+        return recipe_from_options(network, options)
+    given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    options = with_its_preprocessing(begun_with, options, given)
+    return fine_tuned(recipe_from_options(network, options), begun_with)
+
+
 def _resumed_recipe(ctx: click.Context, run: RunFolder, network: str) -> Recipe:
     given = given_recipe_options(ctx)
+    if ctx.params["fine_tune"] is not None:
+        given.append("--fine-tune")
     if given:
         raise click.UsageError(f"--resume goes on by the recipe in the run's folder; leave out {', '.join(given)}")
     recipe = run.recipe()

@@ -66,7 +66,7 @@ def fit(recipe: Recipe, data: TrainingData, run: RunFolder, progress: Progress |
     """
     _make_deterministic(recipe.seed)
     finished = len(run.records())
-    model = _read_model(run.checkpoint(finished)) if finished else _new_model(recipe)
+    model = _read_model(run.checkpoint(finished)) if finished else _new_model(recipe, run)
     epochs = range(finished + 1, recipe.total_epochs + 1)
     with _memory_watched(recipe.batch_size), ThreadPoolExecutor(1) as ahead:
         maker = PatchMaker(data, recipe)
@@ -97,8 +97,10 @@ def _read_model(checkpoint: Path) -> keras.Model:
         raise TrainingError(f"{checkpoint} is missing or damaged; start a new training") from error
 
 
-def _new_model(recipe: Recipe) -> keras.Model:
+def _new_model(recipe: Recipe, run: RunFolder) -> keras.Model:
     model = build_network(recipe.architecture, (recipe.patch_side, recipe.patch_side))
+    if recipe.fine_tuned_from is not None:
+        model.set_weights(_read_model(run.first).get_weights())
     model.compile(
         optimizer=keras.optimizers.Adam(recipe.learning_rate),
         loss=CrossEntropyLogDice(recipe.bce_weight, recipe.dice_smoothing),

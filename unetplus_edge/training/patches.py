@@ -15,6 +15,7 @@ from unetplus_edge.datasets import (
     augment,
     open_dsb2018,
 )
+from unetplus_edge.datasets.specimen import Specimen, simulate
 from unetplus_edge.errors import TrainingError
 from unetplus_edge.imaging import PatchGrid, preprocess
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unetplus_edge.training.recipe import Recipe
+
+_LEAST_FIELD = 32
+"""Side of the smallest field that is simulated, in pixels."""
 
 _Pixel = TypeVar("_Pixel", bound=np.generic)
 
@@ -154,7 +158,20 @@ class PatchMaker:
         order = np.random.default_rng([self._recipe.seed, epoch]).permutation(len(patches))[
             : self._recipe.patches_per_epoch
         ]
-        return Patches(patches.images[order], patches.masks[order])
+        empty = round(self._recipe.empty_patches * len(order))
+        if not empty:
+            return Patches(patches.images[order], patches.masks[order])
+        rng = np.random.default_rng([self._recipe.seed, epoch, len(self._training)])
+        fields = np.concatenate([self._field_without_nuclei(rng) for _ in range(empty)])
+        mixed = rng.permutation(len(order) + empty)
+        images = np.concatenate([patches.images[order], fields])
+        masks = np.concatenate([patches.masks[order], np.zeros(fields.shape, np.uint8)])
+        return Patches(images[mixed], masks[mixed])
+
+    def _field_without_nuclei(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        side = max(self._recipe.patch_side, _LEAST_FIELD)
+        field = simulate(Specimen(height=side, width=side, density=0, seed=int(rng.integers(2**32)))).image
+        return _windows(preprocess(field, self._recipe.preprocessing), self._recipe.patch_side, [(0, 0)])
 
     def _grid(self, image: NDArray[np.uint8]) -> list[tuple[int, int]]:
         height, width = image.shape

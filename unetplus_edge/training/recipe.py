@@ -9,9 +9,29 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from unetplus_edge.architectures import Architecture
 from unetplus_edge.datasets.augmentation import Augmentation
 from unetplus_edge.datasets.dsb2018 import Labels
-from unetplus_edge.imaging import PATCH_SIDE, Preprocessing
+from unetplus_edge.imaging import PATCH_SIDE, Postprocessing, Preprocessing
 
 Split = Literal["validation_images", "patches", "all_patches"]
+
+
+class Origin(BaseModel):
+    """The model that a training began with.
+
+    Attributes
+    ----------
+    name
+        Of its bundle.
+    keras_sha256
+        SHA-256 of its Keras model, in hexadecimal.
+    postprocessing
+        How its nuclei are found, and those of the model that is made of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    keras_sha256: str
+    postprocessing: Postprocessing
 
 
 class Recipe(BaseModel):
@@ -39,6 +59,8 @@ class Recipe(BaseModel):
     patches_per_epoch
         An epoch learns from so many of its patches, drawn anew without replacement; None, as in
         the article, from all.
+    empty_patches
+        Simulated fields without nuclei that an epoch learns from, as a part of its other patches.
     patch_side
         Side of a patch in pixels: a multiple of what the network halves, and 256 for a split by patch.
     batch_size
@@ -52,6 +74,8 @@ class Recipe(BaseModel):
         smoothing added to both halves of the Dice fraction; the network's L2 penalty comes on top.
     seed
         Seed of all chance: weights, order, augmentation, dropout.
+    fine_tuned_from
+        The model whose weights the training begins with; None begins with random ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -65,6 +89,7 @@ class Recipe(BaseModel):
     random_patches: Annotated[int, Field(ge=0)] = 1
     min_foreground_ratio: Annotated[float, Field(ge=0)] = 0.4
     patches_per_epoch: Annotated[int | None, Field(ge=1)] = None
+    empty_patches: Annotated[float, Field(ge=0, le=1)] = 0.0
     patch_side: Annotated[int, Field(ge=16)] = PATCH_SIDE
     batch_size: Annotated[int, Field(ge=1)] = 8
     epochs: Annotated[int, Field(ge=1)] = 20
@@ -74,6 +99,7 @@ class Recipe(BaseModel):
     bce_weight: Annotated[float, Field(ge=0)] = 1.0
     dice_smoothing: Annotated[float, Field(gt=0)] = 1.0
     seed: Annotated[int, Field(ge=0)] = 0
+    fine_tuned_from: Origin | None = None
 
     @model_validator(mode="after")
     def _sides_fit(self) -> Recipe:

@@ -30,6 +30,7 @@ _PARTS: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
             "random_patches": "Patches drawn at random from every image in every epoch, beside the grid.",
             "min_foreground_ratio": "A random patch is kept where nucleus / background pixels is above this.",
             "patches_per_epoch": "Patches that an epoch learns from, drawn without replacement; all if not given.",
+            "empty_patches": "Simulated fields without nuclei added to an epoch, as a part of its patches.",
             "patch_side": "Side of a patch in pixels.",
             "batch_size": "Patches in a step of the optimiser.",
             "epochs": "Epochs of the first part of the training.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -56,7 +57,7 @@ class RunFolder:
     ----------
     path
         The folder: `recipe.json`, `log.csv`, `best.keras`, and `epoch-N.keras` with the state of
-        the optimiser after the last finished epoch.
+        the optimiser after the last finished epoch; of a fine-tuning also `start.keras`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,6 +69,11 @@ class RunFolder:
         return self.path / "best.keras"
 
     @property
+    def first(self) -> Path:
+        """The model that a fine-tuning begins with."""
+        return self.path / "start.keras"
+
+    @property
     def log(self) -> Path:
         """The log as a CSV table, one line an epoch."""
         return self.path / "log.csv"
@@ -76,8 +82,15 @@ class RunFolder:
         """Return where the model after an epoch is kept."""
         return self.path / f"epoch-{epoch}.keras"
 
-    def start(self, recipe: Recipe) -> None:
+    def start(self, recipe: Recipe, model: Path | None = None) -> None:
         """Make the folder for a new training.
+
+        Parameters
+        ----------
+        recipe
+            What it is to do.
+        model
+            The Keras model that it begins with, where the recipe names one; it is copied.
 
         Raises
         ------
@@ -88,6 +101,9 @@ class RunFolder:
             raise TrainingError(f"{self.path} holds a training already; go on with --resume, or name another folder")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            if model is not None:
+                with whole_file(self.first) as unfinished:
+                    shutil.copyfile(model, unfinished)
             with whole_file(self.path / "recipe.json") as unfinished:
                 unfinished.write_text(recipe.model_dump_json(indent=2))
         except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from unetplus_edge.architectures import architecture_from_name
 from unetplus_edge.errors import InputError, TrainingError
+from unetplus_edge.imaging import Preprocessing
 from unetplus_edge.training.recipe import Recipe
 from unetplus_edge.training.run_folder import RunFolder
 
@@ -22,6 +23,9 @@ PATCHES_PER_EPOCH: Final = 400
 
 BATCH_SIZE: Final = 4
 """So that an epoch of so few patches still has 100 steps; the article does not say its own."""
+
+PREPROCESSING: Final = Preprocessing(tv_scheme="primal_dual", tv_iterations=12)
+"""As near to the solution as 30 iterations of Chambolle's, in two thirds of the time a frame or less."""
 
 L2: Final[Mapping[int, float]] = {8: 0.0, 16: 1e-4}
 """Factor of the L2 penalty in the article's U-Net++, by the filters of the first level."""
@@ -117,6 +121,7 @@ def _member(network: str, ending: str = "", l2: float | None = None) -> Member:
         changes["extra_epochs"] = EXTRA_EPOCHS
     recipe = Recipe(
         architecture=architecture,
+        preprocessing=PREPROCESSING,
         labels="released",
         split="all_patches",
         gap=0,

@@ -15,6 +15,7 @@ from unetplus_edge.bundle import Bundle, create_bundle
 from unetplus_edge.datasets import content_hash
 from unetplus_edge.errors import OutputError, TrainingError
 from unetplus_edge.files import sha256_of
+from unetplus_edge.imaging import Postprocessing
 from unetplus_edge.manifest import DataSetRecord, Manifest, TensorRecord
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def bundle_of(run: RunFolder, data: TrainingData, path: Path) -> Bundle:
         manifest = Manifest(
             name=recipe.architecture.name,
             recipe=recipe,
+            postprocessing=recipe.fine_tuned_from.postprocessing if recipe.fine_tuned_from else Postprocessing(),
             input=TensorRecord(name="image", shape=(None, side, side, 1)),
             output=TensorRecord(name="probability", shape=(None, side, side, 1)),
             data_set=_data_set(recipe, data),

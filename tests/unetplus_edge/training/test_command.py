@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,15 +12,17 @@ import time
 
 import click
 import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from unetplus_edge.architectures import UNetPlus
-from unetplus_edge.bundle import open_bundle
+from unetplus_edge.bundle import open_bundle, update_manifest
 from unetplus_edge.datasets import Augmentation, content_hash, open_dsb2018
-from unetplus_edge.imaging import Preprocessing
+from unetplus_edge.imaging import Postprocessing, Preprocessing
 from unetplus_edge.training.command import main
-from unetplus_edge.training.recipe import Recipe
+from unetplus_edge.training.fine_tuning import fine_tuned
+from unetplus_edge.training.recipe import Origin, Recipe
 from unetplus_edge.training.run_folder import RunFolder
 
 TINY = "unet_plus_tc_b1 --depth 2 --patch-side 32 --epochs 1 --extra-epochs 1 --batch-size 64 --random-patches 0 "
@@ -41,6 +44,11 @@ def alone(code, *arguments, **environment):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def keras_model(path):
+    keras = pytest.importorskip("keras", reason=NEEDS_KERAS)
+    return keras.models.load_model(path, compile=False)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +160,77 @@ def test_a_run_is_not_resumed_as_another_network(resumed):
     assert "trains unet_plus_tc_b1, not unet_b16" in result.stderr
 
 
+def test_a_fine_tuning_begins_with_a_model_and_prepares_images_as_it_does(resumed, tmp_path, drawn_dsb2018):
+    run, _ = resumed
+    bundle = open_bundle(shutil.copytree(run.path / "bundle", tmp_path / "bundle"))
+    found_by = Postprocessing(threshold=0.4, core_threshold=0.9)
+    bundle = update_manifest(bundle, bundle.manifest.model_copy(update={"postprocessing": found_by}))
+    out = tmp_path / "further"
+    # A step of Adam is at most about the learning rate; one of 1e-30 changes no float32 weight.
+    still = "--depth 2 --patch-side 32 --epochs 1 --learning-rate 1e-30 --patches-per-epoch 64 --clahe-clip 3"
+    result = typed("--fine-tune", str(bundle.path), still, "--out", str(out), "--data", str(drawn_dsb2018))
+    assert result.exit_code == 0, result.output
+    manifest = open_bundle(out / "bundle").manifest
+    recipe, sha256 = manifest.recipe, bundle.manifest.keras_sha256
+    assert recipe.fine_tuned_from == Origin(name="unet_plus_tc_b1", keras_sha256=sha256, postprocessing=found_by)
+    assert manifest.postprocessing == found_by
+    assert recipe.architecture == run.recipe().architecture
+    assert recipe.preprocessing == Preprocessing(tv_iterations=2, clahe_clip=3)
+    before, after = (
+        keras_model(path).trainable_weights for path in (bundle.keras_path, out / "bundle" / "model.keras")
+    )
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_a_fine_tuning_that_was_killed_goes_on_without_its_bundle(resumed, tmp_path, drawn_dsb2018):
+    run, _ = resumed
+    bundle, out = open_bundle(run.path / "bundle"), tmp_path / "further"
+    recipe = fine_tuned(run.recipe().model_copy(update={"epochs": 1, "extra_epochs": 0}), bundle)
+    RunFolder(out).start(recipe, bundle.keras_path)
+    result = typed("--resume", "--out", str(out), "--data", str(drawn_dsb2018))
+    assert result.exit_code == 0, result.output
+    # It has learnt before: its first epoch is better than that of the other.
+    assert RunFolder(out).records()[0].loss < run.records()[0].loss
+
+
+def test_a_fine_tuning_without_a_folder_goes_to_that_of_its_network(resumed, tmp_path, monkeypatch, drawn_dsb2018):
+    run, _ = resumed
+    monkeypatch.setenv("UNETPLUS_RUNS", str(tmp_path))
+    RunFolder(tmp_path / "unet_plus_tc_b1").start(run.recipe())
+    bundle = str(run.path / "bundle")
+    result = typed("--depth 2 --patch-side 32", "--fine-tune", bundle, "--data", str(drawn_dsb2018))
+    assert result.exit_code == 16
+    assert f"{tmp_path / 'unet_plus_tc_b1'} holds a training already" in result.stderr
+
+
+def test_a_fine_tuning_whose_first_model_is_gone_says_so(resumed, tmp_path, drawn_dsb2018):
+    run, _ = resumed
+    bundle, out = open_bundle(run.path / "bundle"), tmp_path / "further"
+    RunFolder(out).start(fine_tuned(run.recipe(), bundle))
+    result = typed("--resume", "--out", str(out), "--data", str(drawn_dsb2018))
+    assert result.exit_code == 16
+    assert f"{out / 'start.keras'} is missing or damaged" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "said"),
+    [
+        ("unet_plus_tc_b2 --depth 2", 16, "holds unet_plus_tc_b1 of depth 2, and unet_plus_tc_b2 of depth 2 is to be"),
+        ("--seed 3", 16, "holds unet_plus_tc_b1 of depth 2, and unet_plus_tc_b1 of depth 5 is to be trained"),
+        ("--resume", 2, "leave out --fine-tune"),
+        ("--suite article", 2, "leave out --fine-tune"),
+    ],
+)
+def test_only_a_new_training_of_the_same_network_begins_with_a_model(resumed, tmp_path, words, exit_code, said):
+    run, _ = resumed
+    out = tmp_path / "out"
+    result = typed(words, "--fine-tune", str(run.path / "bundle"), "--out", str(out if exit_code == 16 else run.path))
+    assert result.exit_code == exit_code
+    assert said in result.stderr
+    assert not out.exists()
+
+
 def test_a_folder_is_not_trained_in_twice(resumed, drawn_dsb2018):
     run, _ = resumed
     result = typed("unet_b1", "--out", str(run.path), "--data", str(drawn_dsb2018))
@@ -164,9 +243,9 @@ def test_every_constant_of_the_recipe_is_an_option_with_its_default():
     recipe = Recipe(architecture=UNetPlus())
     constants = {**recipe.model_dump(), **vars(recipe.preprocessing), **vars(recipe.augmentation)}
     constants |= {"l2": recipe.architecture.l2, "depth": recipe.architecture.depth}
-    for part in ("architecture", "preprocessing", "augmentation"):
+    for part in ("architecture", "preprocessing", "augmentation", "fine_tuned_from"):
         del constants[part]
-    own = {"out", "resume", "data", "suite", "only", "seeds", "quiet", "as_json"}
+    own = {"out", "resume", "fine_tune", "data", "suite", "only", "seeds", "quiet", "as_json"}
     assert {name: option.default for name, option in options.items() if name not in own} == constants
     assert all(option.help for option in options.values())
 
@@ -182,6 +261,7 @@ def test_every_constant_of_the_recipe_is_an_option_with_its_default():
         ("--split patches --patch-side 128", 2, "patch_side must be 256"),
         ("--labels mine", 2, "--labels"),
         ("resnet_b8 --seed 1", 11, "error: resnet_b8 is no network"),
+        ("--fine-tune nothing_like_it", 13, "error: nothing_like_it is neither"),
         ("--data /nowhere/at/all", 12, "error: /nowhere/at/all is no folder"),
     ],
 )

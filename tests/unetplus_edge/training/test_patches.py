@@ -181,6 +181,30 @@ def test_few_patches_an_epoch_are_drawn_anew_without_replacement_and_validation_
     assert as_set(maker.validation_patches()) == everything
 
 
+def test_fields_without_nuclei_are_added_in_random_places(tmp_path):
+    samples = tuple(sample_of(tmp_path, f"{n:02}", np.ones((16, 16)), n) for n in range(20))
+    data = TrainingData(samples, samples)
+    others = PatchMaker(data, still_recipe(patches_per_epoch=10))
+    maker = PatchMaker(data, still_recipe(patches_per_epoch=10, empty_patches=0.5))
+    for epoch in (1, 2):
+        patches = maker.training_patches(epoch)
+        assert patches.images.shape == (15, 16, 16, 1)
+        assert patches.images.dtype == np.float32
+        assert patches.masks.dtype == np.uint8
+        learnt = as_set(others.training_patches(epoch))
+        assert learnt < as_set(patches)
+        empty = [number for number, mask in enumerate(patches.masks) if not mask.any()]
+        assert len(empty) == 5
+        assert empty not in (list(range(5)), list(range(10, 15)))
+        fields = patches.images[empty]
+        # Noise alone, as the range of a frame is that of many standard deviations; or nothing, where it is dark.
+        assert all(field.std() < 0.1 for field in fields)
+        noisy = [field for field in fields if field.any()]
+        assert len({field.tobytes() for field in noisy}) == len(noisy) >= 2
+    assert as_set(maker.training_patches(1)) == as_set(maker.training_patches(1)) != as_set(maker.training_patches(2))
+    assert as_set(maker.validation_patches()) == as_set(others.validation_patches())
+
+
 def test_masks_go_with_their_images_through_augmentation(tmp_path):
     labels = np.zeros((64, 64), np.int32)
     labels[10:30, 5:40] = 1

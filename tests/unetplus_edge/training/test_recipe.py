@@ -40,6 +40,8 @@ def test_a_recipe_cannot_be_changed():
         ("random_patches", -1),
         ("min_foreground_ratio", -0.1),
         ("patches_per_epoch", 0),
+        ("empty_patches", -0.1),
+        ("empty_patches", 1.1),
         ("batch_size", 0),
         ("epochs", 0),
         ("extra_epochs", -1),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -52,6 +53,8 @@ ITERATIONS: dict[Scheme, tuple[int, ...]] = {
 }
 ROUNDS = {SIDE: 200, 1024: 12, 4096: 3}
 """Rounds by the side of the frame."""
+STREAM_PIXELS = 1024**2
+"""That a thread of a stream prepares in a row, at least a frame."""
 ROUNDS_BESIDE = 25
 CONVERGED = 1000
 """Iterations of scikit-image that stand for the converged solution."""
@@ -193,6 +196,35 @@ def _variants(patches: NDArray[np.uint8], side: int, threads: Sequence[int]) -> 
     return variants
 
 
+def streams_of(
+    patches: NDArray[np.uint8], side: int, threads: Sequence[int]
+) -> list[tuple[str, int, Callable[[], object]]]:
+    """Return names, numbers of frames, and calls in which each thread prepares frames of its own, as in a stream.
+
+    Small frames are several in a row: a thread of a stream that is busy need not be woken for each.
+    """
+    frame = mosaic(patches, side)
+    in_a_row = max(STREAM_PIXELS // side**2, 1)
+    streams: list[tuple[str, int, Callable[[], object]]] = []
+    for (name, constants), count in product(SCHEMES.items(), (count for count in threads if count > 1)):
+        pool = ThreadPoolExecutor(count)
+        each = [Preprocessor(frame.shape, constants, 1) for _ in range(count)]
+        title = f"{name}, 8 bits, {count} threads with a frame each"
+        streams.append((title, count * in_a_row, partial(_on_each, pool, each, frame, in_a_row)))
+    return streams
+
+
+def _on_each(
+    pool: ThreadPoolExecutor, preprocessors: Sequence[Preprocessor], frame: NDArray[np.uint8], in_a_row: int
+) -> None:
+    def work(preprocessor: Preprocessor) -> None:
+        for _ in range(in_a_row):
+            preprocessor(frame)
+
+    for done in [pool.submit(work, preprocessor) for preprocessor in preprocessors]:
+        done.result()
+
+
 def _rivals(patches: NDArray[np.float32]) -> dict[str, Callable[[], object]]:
     from skimage.restoration import denoise_tv_chambolle
 
@@ -208,8 +240,8 @@ def _rivals(patches: NDArray[np.float32]) -> dict[str, Callable[[], object]]:
     }
 
 
-def _row(name: str, side: int, times: Sequence[float]) -> dict[str, Any]:
-    per_patch = np.array(times) * 1e3 * SIDE**2 / side**2
+def _row(name: str, side: int, times: Sequence[float], frames: int = 1) -> dict[str, Any]:
+    per_patch = np.array(times) * 1e3 * SIDE**2 / side**2 / frames
     low, middle, high = np.percentile(per_patch, [10, 50, 90])
     return {"name": name, "side": side, "rounds": len(times), "ms_per_patch": round(middle, 4)} | {
         "p10": round(low, 4),
@@ -235,8 +267,10 @@ def main(
     equalised = np.stack([preprocess(patch, plain) for patch in patches])
     rows = []
     for side, rounds in ROUNDS.items():
-        variants = _variants(patches, side, threads)
-        rows += [_row(name, side, times) for name, times in in_turns(variants, rounds).items()]
+        variants, streams = _variants(patches, side, threads), streams_of(patches, side, threads)
+        frames = {name: count for name, count, _ in streams}
+        timed = in_turns({**variants, **{name: call for name, _, call in streams}}, rounds)
+        rows += [_row(name, side, times, frames.get(name, 1)) for name, times in timed.items()]
         if side == SIDE:
             fastest = {name: call for name, call in variants.items() if "8 bits" in name}
             beside = in_turns({**_rivals(equalised), **fastest}, ROUNDS_BESIDE)

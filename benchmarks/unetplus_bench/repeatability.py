@@ -1,6 +1,6 @@
 """Whether `compare` can be trusted on a machine: equal engines must not be flagged, a slower one must be.
 
-`python -m unetplus_bench.repeatability --out FILE` measures the default bundle again and again, for a few seconds
+`python -m unetplus_bench.repeatability --out FILE` measures the default bundle again and again, for half a minute
 each time. Each pair is two measurements of the same engines, compared with each other; beside it the first of
 them is compared with a third one, in which one engine waits after every call until 1.15 times the call is over.
 """
@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from unetplus_bench.comparing.compare import Comparison
     from unetplus_bench.measuring.plan import Planned
     from unetplus_bench.measuring.worker import Subject, Timed
-    from unetplus_bench.results import BenchmarkResult
+    from unetplus_bench.results import BenchmarkResult, Row
+    from unetplus_edge.bundle import Bundle
 
 FACTOR: Final = 1.15
 """How much longer the calls of the slowed engine take."""
 
-ROUNDS: Final = Schedule(rounds=20, seconds=0.1, warm_up=0.5)
-"""Many short rounds: each gives one ratio to the yardstick."""
+ROUNDS: Final = Schedule(rounds=240, seconds=0.05, warm_up=0.5)
+"""Many rounds of a call or two: the nearer to each other two calls are, the more alike the machine is."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,25 @@ class SlowedSubject:
                 return told
 
             yield timed._replace(call=call)
+
+
+def compared_rows(
+    bundle: Bundle, engine: EngineName, precision: Precision, material: Material
+) -> tuple[list[Planned], Row]:
+    """Return the rows of every measurement, Keras first, and the one among them that is to be slowed.
+
+    Raises
+    ------
+    InputError
+        If the one to be slowed cannot be measured.
+    """
+    others = planned_rows([bundle], Wanted(engines=(engine,), precisions=(precision,)), material)
+    slowed = others[0].row
+    if slowed.error is not None:
+        raise InputError(f"{slowed.name} cannot be measured: {slowed.error}")
+    # Another file of the same engine may have failed its proof: nobody may measure that one.
+    sound = [one for one in others if one.row.error is None]
+    return [*planned_rows([bundle], Wanted(engines=("keras",)), material), *sound], slowed
 
 
 def judged_pairs(
@@ -176,12 +196,7 @@ def main(
     opened = find_bundle(bundle)
     schedule = replace(ROUNDS, rounds=rounds)
     with TemporaryDirectory(prefix="unetplus-bench-") as folder:
-        material = Material(Path(folder))
-        others = planned_rows([opened], Wanted(engines=(engine,), precisions=(precision,)), material)
-        planned = [*planned_rows([opened], Wanted(engines=("keras",)), material), *others]
-        slowed = others[0].row
-        if slowed.error is not None:
-            raise InputError(f"{slowed.name} cannot be measured: {slowed.error}")
+        planned, slowed = compared_rows(opened, engine, precision, Material(Path(folder)))
         first: list[BenchmarkResult] = []
         with progress_bar("measuring", 3 * pairs * len(planned) * steps(schedule), quiet=quiet) as done:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from unetplus_bench.preprocessing import at_depth, distances, exact, in_turns, m
 from unetplus_edge.imaging import Preprocessing, preprocess
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -73,18 +75,38 @@ def test_distances_fall_with_iterations_and_tell_how_many_are_enough(monkeypatch
         assert enough == (below[0] if below else None)
 
 
+@pytest.mark.parametrize(("side", "in_a_row"), [(256, 16), (1024, 1), (2048, 1)])
+def test_each_thread_of_a_stream_prepares_as_many_frames_as_are_told(
+    side: int, in_a_row: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+
+    def counting(*_: object) -> Callable[[object], None]:
+        mine = object()
+        return lambda _frame: done.append(mine)
+
+    monkeypatch.setattr(preprocessing, "Preprocessor", counting)
+    patches = np.zeros((1, 256, 256), np.uint8)
+    for _, frames, call in preprocessing.streams_of(patches, side, (1, 3)):
+        done.clear()
+        call()
+        assert len(done) == frames == 3 * in_a_row
+        assert sorted(Counter(done).values()) == [in_a_row] * 3
+
+
 def test_the_command_writes_all_of_it(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"ROUNDS": {256: 2}, "ROUNDS_BESIDE": 1, "CONVERGED": 5}.items():
         monkeypatch.setattr(preprocessing, name, value)
     monkeypatch.setattr(preprocessing, "ITERATIONS", {"chambolle": (2,), "primal_dual": (2,)})
     out = tmp_path / "preprocessing.json"
-    arguments = ["--out", str(out), "--images", "1", "--engine", "litert", "--threads", "1"]
+    arguments = ["--out", str(out), "--images", "1", "--engine", "litert", "--threads", "1", "--threads", "2"]
     done = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     report = json.loads(out.read_text())
     depths = ("8 bits", "12 bits", "16 bits", "float32")
-    names = {f"{scheme}, {depth}, 1 threads" for scheme in preprocessing.SCHEMES for depth in depths}
-    assert {row["name"] for row in report["rows"]} == names
+    shared = {f"{name}, {depth}, {n} threads" for name in preprocessing.SCHEMES for depth in depths for n in (1, 2)}
+    each = {f"{name}, 8 bits, 2 threads with a frame each" for name in preprocessing.SCHEMES}
+    assert {row["name"] for row in report["rows"]} == shared | each
     assert all(row["ms_per_patch"] > 0 for row in (*report["rows"], *report["beside_scikit_image"]))
     assert [found["weight"] for found in report["distances"]] == [0.05, 0.1]
     assert set(report["scores"]["ways"]) >= {"as trained", *preprocessing.SCHEMES}

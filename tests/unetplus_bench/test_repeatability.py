@@ -7,11 +7,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from unetplus_bench.measuring.material import Material
 from unetplus_bench.measuring.plan import Planned
 from unetplus_bench.measuring.worker import Timed
-from unetplus_bench.repeatability import SlowedSubject, judged_pairs, summary_of
+from unetplus_bench.repeatability import SlowedSubject, compared_rows, judged_pairs, summary_of
 from unetplus_bench.results import Row
 from unetplus_edge.errors import EngineError
+from unetplus_edge.zoo import DEFAULT, find_bundle
 
 SLOWED = "openvino int8"
 FEW = ("keras fp32", SLOWED)
@@ -51,6 +53,12 @@ def test_what_has_a_clock_of_its_own_is_not_slowed_in_vain():
         SlowedSubject(Sleeper(seconds=time.perf_counter)).open(),
     ):
         pass
+
+
+def test_what_failed_its_proof_is_not_among_the_rows(tmp_path):
+    rows, slowed = compared_rows(find_bundle(DEFAULT), "openvino", "int8", Material(tmp_path))
+    assert slowed in [one.row for one in rows]
+    assert all(one.row.error is None for one in rows)
 
 
 def test_pairs_are_counted_by_what_was_flagged_in_them(made_up):

@@ -6,13 +6,14 @@ anew only when the function's own file changes.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 
 from unetplus_edge.imaging.compiled import kept
-from unetplus_edge.imaging.tv import steps, window_state
+from unetplus_edge.imaging.tv import steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,23 @@ if TYPE_CHECKING:
 
 _FAST = {"fastmath": True, "error_model": "numpy", "nogil": True}
 _EXACT = {"error_model": "numpy", "nogil": True}
+
+_LINE = 16
+"""Values of float32 in a cache line."""
+
+_LEAD = _LINE - 1
+"""Where the dual field to the right begins with its column of zeros, so that its first pixel begins a line."""
+
+
+def window_state(iterations: int, width: int) -> NDArray[np.float32]:
+    """Return the rows that the kernels work on, for windows of up to so many columns, halo included.
+
+    Each row begins a cache line: vectors that lie across two lines cost a quarter of the time.
+    """
+    shape = (6, iterations + 2, -(-(_LEAD + width + 1) // _LINE) * _LINE)
+    room = np.zeros(math.prod(shape) + _LINE, np.float32)
+    first = -room.ctypes.data % (room.itemsize * _LINE) // room.itemsize
+    return room[first : first + math.prod(shape)].reshape(shape)
 
 
 def denoise_numba(
@@ -56,18 +74,21 @@ def table_rows(
     `rows_at` and `columns_at` say which pixel stands at each place of the frame that is continued
     to whole tiles.
     """
-    counts = np.empty(256, np.int32)
+    # Neighbours often have the same code. Each is counted in another place than the one before it,
+    # which would have to be written before it could be read.
+    places = np.empty((4, 256), np.int32)
     for row in range(top, end):
         for column in range(tables.shape[1]):
-            counts[:] = 0
+            places[:] = 0
             left = column * tile
             inside = min(left + tile, codes.shape[1])
             for y in range(row * tile, (row + 1) * tile):
                 line = codes[rows_at[y]]
                 for x in range(left, inside):
-                    counts[line[x]] += 1
+                    places[x & 3, line[x]] += 1
                 for x in range(inside, left + tile):
-                    counts[line[columns_at[x]]] += 1
+                    places[x & 3, line[columns_at[x]]] += 1
+            counts = places[0] + places[1] + places[2] + places[3]
             _clip_counts(counts, clip)
             _sum_counts(counts, tables[row, column], np.float32(255) / np.float32(tile * tile))
 
@@ -184,7 +205,7 @@ def _limited_row(values: Any, out: Any) -> None:
 def _enter(state: Any, row: int, width: int) -> None:
     slot = row % state.shape[1]
     state[3, slot, :width] = 0
-    state[4, slot, : width + 1] = 0
+    state[4, slot, _LEAD : _LEAD + width + 1] = 0
 
 
 @numba.njit(**_FAST)  # type: ignore[untyped-decorator]
@@ -205,7 +226,7 @@ def _advance(
     # 0 the image, 1 the denoised image, 2 the same extrapolated, 3 and 4 the dual field down and
     # right. Images have one more column that repeats the last, and below the last row comes
     # itself, so that no loop needs a branch for them; the dual field to the right begins with a
-    # column of zeros. Loops see rows through views that all begin at 0: an index such as x + 1
+    # column of zeros, at `_LEAD`. Loops see rows through views that all begin at 0: an index such as x + 1
     # might wrap around for all that the compiler knows, and keeps it from vectorising. Rows above
     # `top` and below `bottom` are iterated only as often as they can still be felt inside.
     slots, iterations = state.shape[1], len(steps)
@@ -219,7 +240,7 @@ def _advance(
             break
         slot = y % slots
         under = slot if y == height - 1 else (y + 1) % slots
-        here, below, down, right = state[seen, slot], state[seen, under], state[3, slot], state[4, slot]
+        here, below, down, right = state[seen, slot], state[seen, under], state[3, slot], state[4, slot, _LEAD:]
         step = steps[number]
         if primal_dual:
             _project(here, here[1:], below, down, right[1:], step[0], width)

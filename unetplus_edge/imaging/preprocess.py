@@ -11,7 +11,7 @@ from unetplus_edge.errors import InputError
 from unetplus_edge.imaging.clahe import continued, equalise, most_in_a_bin
 from unetplus_edge.imaging.frames import as_frame
 from unetplus_edge.imaging.scaling import FrameRange, RangeFinder, codes_of
-from unetplus_edge.imaging.tv import denoise_numpy, kernels, steps, window_state
+from unetplus_edge.imaging.tv import denoise_numpy, kernels, steps
 from unetplus_edge.imaging.workers import Workers
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class Preprocessor:
         self._own: NDArray[np.float32] | None = None
         self._kernels = kernels()
         if self._kernels:
-            self._allocate()
+            self._allocate(self._kernels)
 
-    def _allocate(self) -> None:
+    def _allocate(self, found: ModuleType) -> None:
         (height, width), threads = self.shape, self._workers.threads
         tile, halo = self.constants.clahe_tile, self.constants.halo
         self._rows_at, self._columns_at = continued(height, tile), continued(width, tile)
@@ -78,7 +78,7 @@ class Preprocessor:
         self._columns = list(pairwise(_edges(width, -(-width // _WIDEST))))
         widest = max(right - left for left, right in self._columns) + 2 * halo
         self._steps = steps(self.constants.tv_weight, halo, self.constants.tv_scheme) if halo else None
-        self._states = [window_state(halo, min(widest, width)) for _ in range(threads)] if halo else []
+        self._states = [found.window_state(halo, min(widest, width)) for _ in range(threads)] if halo else []
 
     def __call__(
         self,

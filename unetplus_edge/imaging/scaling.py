@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from unetplus_edge.imaging.frames import Frame
 
-_NOISE_SPAN = 20
+NOISE_SPAN = 20
+"""The least range of a frame, in standard deviations of its noise."""
+
 _STRIP = 256
 _FAR = 1e38
 
@@ -86,7 +88,7 @@ class RangeFinder:
         # The mean absolute difference of two normal values is 2 / sqrt(pi) standard deviations.
         # Edges of nuclei are few.
         noise = math.fsum(steps) / max(count, 1) * math.sqrt(math.pi) / 2
-        return FrameRange(low, max(high, low + _NOISE_SPAN * noise))
+        return FrameRange(low, max(high, low + NOISE_SPAN * noise))
 
     def _extremes(self, frame: Frame, top: int, bottom: int, found: NDArray[Any]) -> None:
         first, last = max(top - 1, 0), min(bottom + 1, len(frame))

@@ -96,11 +96,6 @@ def steps(weight: float, iterations: int, scheme: Scheme) -> NDArray[np.float32]
     return np.array(factors, np.float32)
 
 
-def window_state(iterations: int, width: int) -> NDArray[np.float32]:
-    """Return the rows that a compiled kernel works on, for windows of up to so many columns, halo included."""
-    return np.zeros((6, iterations + 2, width + 1), np.float32)
-
-
 def denoise_numpy(
     image: NDArray[np.float32], weight: float, iterations: int, scheme: Scheme = "chambolle"
 ) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from unetplus_edge.imaging import FrameRange
+from unetplus_edge.imaging.scaling import NOISE_SPAN
 from unetplus_runtime.large.blocks import inside
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from unetplus_runtime.large.blocks import BlockGrid
     from unetplus_runtime.pages import FrameView
 
-_NOISE_SPAN = 20
 _FAR = 1e38
 
 
@@ -54,7 +54,7 @@ def large_frame_range(view: FrameView, grid: BlockGrid) -> FrameRange:
         total += _steps(window, low, high, *block.shape)
     pairs = (grid.height - 1) * grid.width + grid.height * (grid.width - 1)
     noise = total / max(pairs, 1) * np.sqrt(np.pi) / 2
-    return FrameRange(low, max(high, low + _NOISE_SPAN * float(noise)))
+    return FrameRange(low, max(high, low + NOISE_SPAN * float(noise)))
 
 
 def _steps(window: NDArray[Any], low: float, high: float, height: int, width: int) -> float:

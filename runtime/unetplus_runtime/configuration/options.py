@@ -11,6 +11,7 @@ import click
 from unetplus_edge.errors import ConfigurationError
 from unetplus_edge.manifest import EngineName, Precision
 from unetplus_runtime.configuration.sources import Typed
+from unetplus_runtime.pipeline import GRIDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ _FIELDS = {
     "bundle": ("model.bundle", "--bundle"),
     "engine": ("model.engine", "--engine"),
     "execution": ("model.execution", "--execution"),
+    "grid": ("model.grid", "--grid"),
     "threads": ("model.threads", "--threads"),
     "pixel_size": ("pixel_size", "--pixel-size"),
     "data_dir": ("data_dir", "--data-dir"),
@@ -36,6 +38,7 @@ _OPTIONS = (
     click.option("--bundle", help="The model: a folder, or a name in the zoo."),
     click.option("--engine", type=click.Choice(["auto", *get_args(EngineName)]), help="What runs it."),
     click.option("--execution", type=click.Choice(get_args(Precision)), help="Precision to compute in."),
+    click.option("--grid", type=click.Choice(GRIDS), help="How frames are cut into patches."),
     click.option("--threads", metavar="N", help="Threads of all stages together."),
     click.option("--pixel-size", metavar="MICROMETRES", help="Side of a pixel."),
     click.option("--data-dir", metavar="FOLDER", help="Folder of the results."),

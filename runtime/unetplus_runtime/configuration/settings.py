@@ -12,6 +12,7 @@ from unetplus_edge.manifest import EngineName, Precision
 from unetplus_edge.zoo import DEFAULT
 from unetplus_runtime.cameras.isolation import BackOff
 from unetplus_runtime.cameras.settings import CameraSettings
+from unetplus_runtime.pipeline import DEFAULT_GRID, GridName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +74,8 @@ class ModelSettings(_Settings):
         What runs it; "auto" takes the fastest that is verified and opens here.
     execution
         Precision to compute in; None takes the first of the engine's that is verified.
+    grid
+        How frames are cut into patches; "whole" leaves them in one piece, which not every engine takes.
     threads
         Threads of all stages together; None takes every core that the process may use.
     """
@@ -80,6 +83,7 @@ class ModelSettings(_Settings):
     bundle: Annotated[str, Field(min_length=1)] = DEFAULT
     engine: Literal["auto", EngineName] = "auto"
     execution: Precision | None = None
+    grid: GridName = DEFAULT_GRID
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
 
 

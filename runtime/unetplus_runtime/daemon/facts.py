@@ -95,6 +95,8 @@ class ModelFacts:
         SHA-256 of everything that results depend on besides the frames: that of the records.
     engine, library, precision, device, threads
         What computes, and how.
+    grid
+        How frames are cut for it.
     specimen_nuclei, specimen_truth
         What it finds in the built-in specimen, and what is there.
     since
@@ -112,6 +114,7 @@ class ModelFacts:
     library: str
     precision: str
     device: str
+    grid: str
     threads: int
     specimen_nuclei: int
     specimen_truth: int

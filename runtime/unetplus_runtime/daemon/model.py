@@ -52,7 +52,9 @@ class ServedModel:
 
     def __init__(self, settings: ModelSettings, segmenter: Segmenter | None = None) -> None:
         self.settings = settings
-        self.segmenter = segmenter or Segmenter(settings.bundle, settings.engine, settings.threads, settings.execution)
+        self.segmenter = segmenter or Segmenter(
+            settings.bundle, settings.engine, settings.threads, settings.execution, settings.grid
+        )
         engine, provenance = self.segmenter.engine, provenance_of(self.segmenter)
         self.facts = ModelFacts(
             name=self.segmenter.bundle.manifest.name,
@@ -62,6 +64,7 @@ class ServedModel:
             library=f"{engine.library} {engine.library_version}",
             precision=engine.executed_precision,
             device=engine.device,
+            grid=self.segmenter.grid,
             threads=engine.threads,
             specimen_nuclei=0,
             specimen_truth=0,

@@ -45,7 +45,7 @@ def sentences(known: Mapping[str, Any]) -> Iterator[str]:
         swaps = f", swapped {known['model_swaps']} times" if known["model_swaps"] else ""
         yield (
             f"model       {printable(model['name'])}, {model['engine']} {model['precision']} on {model['device']}, "
-            f"{model['hash'][:_HASH]}{swaps}"
+            f"grid {model['grid']}, {model['hash'][:_HASH]}{swaps}"
         )
     yield from _disk(known)
     yield from _settings(known["configuration"])

@@ -8,6 +8,8 @@ on a CPU (`benchmarks/unetplus_bench/lanes.py` measures it). Threads share a pat
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import contextmanager
+from queue import LifoQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +17,8 @@ from unetplus_edge.imaging.workers import Workers
 from unetplus_runtime.engines.base import AnswerBuffer, OpenNetwork, require_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     import numpy as np
     from numpy.typing import NDArray
@@ -29,6 +32,72 @@ class Lane(Protocol):
     def infer(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return nucleus probabilities, in an array that the next call overwrites; see `Engine.infer`."""
         ...
+
+
+class FreeLanes:
+    """Lanes that nobody uses at the moment; any number of threads may ask for one.
+
+    Parameters
+    ----------
+    lanes
+        All of them.
+    """
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self.count = len(lanes)
+        self._free: LifoQueue[Lane] = LifoQueue()
+        for lane in lanes:
+            self._free.put(lane)
+
+    @contextmanager
+    def one(self) -> Iterator[Lane]:
+        """Wait for a lane, and lend it."""
+        lane = self._free.get()
+        try:
+            yield lane
+        finally:
+            self._free.put(lane)
+
+    @contextmanager
+    def all(self) -> Iterator[None]:
+        """Wait until every lane is back, and lend none meanwhile."""
+        lanes = [self._free.get() for _ in range(self.count)]
+        try:
+            yield
+        finally:
+            for lane in lanes:
+                self._free.put(lane)
+
+
+def infer_side_by_side(
+    lend: Callable[[], AbstractContextManager[Lane]],
+    patches: NDArray[np.float32],
+    answers: NDArray[np.float32],
+    step: int,
+    workers: Workers,
+) -> None:
+    """Have the lanes of an engine answer patches.
+
+    Parameters
+    ----------
+    lend
+        Waits for a lane, and lends it.
+    patches
+        float32 in [0, 1], shape (n, side, side, 1).
+    answers
+        Gets the nucleus probabilities: float32, same shape.
+    step
+        How many patches a lane is given at a time.
+    workers
+        Who use the lanes.
+    """
+
+    def answer(start: int) -> None:
+        some = slice(start, start + step)
+        with lend() as lane:
+            answers[some] = lane.infer(patches[some])
+
+    workers.run(answer, [(start,) for start in range(0, len(patches), step)])
 
 
 class LanedNetwork(OpenNetwork):
@@ -84,20 +153,13 @@ class LanedNetwork(OpenNetwork):
         self._network()
         if few_patches(self, len(patches)):
             return self._shared().infer(patches)
-        free = list(self.lanes)
-        if len(free) == 1:
-            return free[0].infer(patches)
-        answers, step = self._answers.first(len(patches)), self.info.batch or 1
-
-        def answer(start: int) -> None:
-            lane = free.pop()
-            some = slice(start, start + step)
-            answers[some] = lane.infer(patches[some])
-            free.append(lane)
-
+        lanes = self.lanes
+        if len(lanes) == 1:
+            return lanes[0].infer(patches)
         if self._workers is None:
-            self._workers = Workers(len(free))
-        self._workers.run(answer, [(start,) for start in range(0, len(patches), step)])
+            self._workers = Workers(len(lanes))
+        answers = self._answers.first(len(patches))
+        infer_side_by_side(FreeLanes(lanes).one, patches, answers, self.info.batch or 1, self._workers)
         return answers
 
     def close(self) -> None:

@@ -27,6 +27,12 @@ DEFAULT_GRID: GridName = "spread"
 """
 
 
+_HALOS: dict[GridName, int | None] = {"article": None, "spread": 0, "halo": HALO}
+
+PATCH_GRIDS: tuple[GridName, ...] = tuple(_HALOS)
+"""Those that have patches, which every engine takes."""
+
+
 def halo_of(grid: GridName) -> int | None:
     """Return the halo of a grid's patches, as `unetplus_edge.imaging.PatchGrid` takes it.
 
@@ -36,10 +42,11 @@ def halo_of(grid: GridName) -> int | None:
         If the grid has no patches, or is none.
     """
     require_grid(grid)
-    if grid == "whole":
-        raise InputError("the grid whole has no patches, and the frame is cut into blocks; ask for another grid")
-    halos: dict[GridName, int | None] = {"article": None, "spread": 0, "halo": HALO}
-    return halos[grid]
+    if grid not in _HALOS:
+        raise InputError(
+            f"the grid {grid} has no patches, and the frame is cut into blocks; ask for one of {', '.join(PATCH_GRIDS)}"
+        )
+    return _HALOS[grid]
 
 
 def require_grid(grid: GridName) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from queue import LifoQueue
+from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unetplus_runtime.engines.base import require_patches
-from unetplus_runtime.engines.lanes import LanedNetwork, few_patches, lanes_of
+from unetplus_runtime.engines.lanes import FreeLanes, LanedNetwork, few_patches, infer_side_by_side, lanes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +36,7 @@ class LanePool:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._opening, self._shared = Lock(), Lock()
-        self._free: LifoQueue[Lane] | None = None
+        self._free: FreeLanes | None = None
 
     @property
     def step(self) -> int:
@@ -71,15 +70,10 @@ class LanePool:
         lanes = lanes_of(self._engine)
         with self._opening:
             if self._free is None:
-                self._free, self._count = LifoQueue(), len(lanes)
-                for lane in lanes:
-                    self._free.put(lane)
+                self._free = FreeLanes(lanes)
             free = self._free
-        lane = free.get()
-        try:
+        with free.one() as lane:
             yield lane
-        finally:
-            free.put(lane)
 
     @contextmanager
     def together(self) -> Iterator[Any]:
@@ -108,21 +102,12 @@ class LanePool:
         if self.few(len(patches)):
             with self.together() as engine:
                 return engine.infer(patches).copy()  # type: ignore[no-any-return]
-        answers, step = np.empty_like(patches, order="C"), self.step
-
-        def answer(start: int) -> None:
-            some = slice(start, start + step)
-            with self.lane() as lane:
-                answers[some] = lane.infer(patches[some])
-
-        workers.run(answer, [(start,) for start in range(0, len(patches), step)])
+        answers = np.empty_like(patches, order="C")
+        infer_side_by_side(self.lane, patches, answers, self.step, workers)
         return answers
 
     def close(self) -> None:
         """Close the engine, once all lanes are back."""
-        with self._shared, self._opening:
-            lanes = [] if self._free is None else [self._free.get() for _ in range(self._count)]
+        # Who waits for one meanwhile is told by it that it is closed.
+        with self._shared, self._opening, nullcontext() if self._free is None else self._free.all():
             self._engine.close()
-            # Who waits for one is told by it that it is closed.
-            for lane in lanes:
-                self._free.put(lane)  # type: ignore[union-attr]

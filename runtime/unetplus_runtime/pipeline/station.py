@@ -11,7 +11,7 @@ import numpy as np
 
 from unetplus_edge.errors import EngineError
 from unetplus_edge.imaging import PatchGrid, Preprocessor, label_nuclei, measure
-from unetplus_runtime.pipeline.grids import halo_of
+from unetplus_runtime.pipeline.grids import PATCH_GRIDS, halo_of
 from unetplus_runtime.pipeline.result import Result
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ class Station:
         with self._pool.together() as engine:
             if not hasattr(engine, "infer_frame"):
                 raise EngineError(
-                    f"{engine.info.engine} takes no frames in one piece; ask for --grid article or halo, or for the "
-                    "engine openvino or keras"
+                    f"{engine.info.engine} takes no frames in one piece; ask for another --grid "
+                    f"({', '.join(PATCH_GRIDS)}), or for the engine openvino or keras"
                 )
             with _stage(timings, "engine"):
                 engine.infer_frame(prepared, probability)

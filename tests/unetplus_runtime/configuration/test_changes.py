@@ -38,6 +38,7 @@ def test_the_hash_is_the_same_in_another_process() -> None:
     [
         serve({**FOLDER, "settle": 3}),
         serve(model={"threads": 1}),
+        serve(model={"grid": "halo"}),
         serve(record={"labels": True}),
         serve(pixel_size=0.5),
     ],

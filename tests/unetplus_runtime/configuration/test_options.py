@@ -33,6 +33,7 @@ def loaded(*words: str) -> Loaded:
         (["--bundle", "unet_plus_tc_b8"], "model.bundle", "unet_plus_tc_b8"),
         (["--engine", "litert"], "model.engine", "litert"),
         (["--execution", "fp32"], "model.execution", "fp32"),
+        (["--grid", "halo"], "model.grid", "halo"),
         (["--threads", "2"], "model.threads", 2),
         (["--pixel-size", "0.5"], "pixel_size", 0.5),
         (["--data-dir", "/data"], "data_dir", Path("/data")),

@@ -34,6 +34,7 @@ def test_only_the_camera_has_to_be_given() -> None:
         {"pixel_size": 0},
         {"model": {"engine": "theano"}},
         {"model": {"execution": "fp64"}},
+        {"model": {"grid": "round"}},
         {"model": {"threads": 0}},
         {"model": {"bundle": ""}},
         {"log": {"level": "loud"}},

@@ -132,6 +132,7 @@ def test_a_camera_of_no_kind_is_not_made_a_simulated_one() -> None:
         ("camera.faults", '[{kind = "crash", frame = 2, lives = [0]}]', 2),
         ("model.threads", "3", 3),
         ("model.execution", "none", None),
+        ("model.grid", "whole", "whole"),
         ("record.nuclei", "false", False),
         ("record.labels", "1", True),
         ("retention.max_size", "2 KiB", 2048),

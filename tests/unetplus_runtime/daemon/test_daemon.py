@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +16,14 @@ from unetplus_runtime.configuration import Loaded, settings_hash
 from unetplus_runtime.daemon import Daemon, Limits
 from unetplus_runtime.daemon.control import ask
 from unetplus_runtime.records import RecordReader
+from unetplus_runtime.records.schema import DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from unetplus_edge.bundle import Bundle
-    from unetplus_runtime.configuration import ServeSettings
+    from unetplus_runtime.configuration import ModelSettings, ServeSettings
     from unetplus_runtime.records import FrameRecord
 
 
@@ -186,6 +189,22 @@ def test_another_model_counts_from_one_frame_to_the_next(
     assert {record.nuclei for record in records[change:]} == {0}
     assert [event["to"] for event in _events(settings, "model swapped")] == [second]
     assert state.snapshot.model_swaps == 1
+
+
+def test_every_model_gets_the_grid_of_the_settings_and_the_records_say_so(
+    start: Any, make_settings: Any, model_settings: ModelSettings, wait: Any, bundle: Bundle, tmp_path: Path
+) -> None:
+    settings = make_settings(camera=_camera(rate=50), model=model_settings.model_copy(update={"grid": "halo"}))
+    running = start(settings)
+    wait(lambda: running.daemon.state.snapshot.last)
+    answer = ask(settings.data_dir, {"do": "reload-model", "bundle": str(_other(bundle, tmp_path / "other"))}, 120)
+    assert (answer["old"]["grid"], answer["new"]["grid"]) == ("halo", "halo")
+    running.end()
+    with closing(sqlite3.connect(settings.data_dir / DATABASE)) as database:
+        models = [json.loads(facts) for (facts,) in database.execute("SELECT facts FROM models")]
+        ((known,),) = database.execute("SELECT settings FROM configurations").fetchall()
+    assert [facts["grid"] for facts in models] == ["halo", "halo"]
+    assert json.loads(known)["model"]["grid"] == "halo"
 
 
 def _half_copied(folder: Path) -> None:

@@ -57,6 +57,32 @@ def test_models_that_differ_have_different_hashes(model_settings: ModelSettings,
         opened.close()
 
 
+def test_a_model_cuts_frames_as_the_settings_say(
+    model_settings: ModelSettings, bundle: Bundle, frame: NDArray[np.uint16]
+) -> None:
+    cut = ServedModel(model_settings.model_copy(update={"grid": "halo"}))
+    with Segmenter(bundle, "litert", 1, grid="halo") as segmenter:
+        expected = segmenter.segment(frame).probability
+    np.testing.assert_array_equal(cut.segmenter.segment(frame).probability, expected)
+    assert cut.facts.grid == "halo"
+    cut.close()
+
+
+def test_models_that_cut_frames_differently_have_different_hashes(model_settings: ModelSettings) -> None:
+    model = ServedModel(model_settings)
+    other = ServedModel(model_settings.model_copy(update={"grid": "halo"}))
+    assert model.facts.hash != other.facts.hash
+    for opened in (model, other):
+        opened.close()
+
+
+def test_a_model_on_an_engine_that_takes_no_frames_in_one_piece_is_refused(model_settings: ModelSettings) -> None:
+    model = ServedModel(model_settings.model_copy(update={"grid": "whole"}))
+    with pytest.raises(EngineError, match="takes no frames in one piece"):
+        model.warm_up()
+    model.close()
+
+
 def test_a_model_that_is_not_there_is_refused(model_settings: ModelSettings) -> None:
     with pytest.raises(BundleError):
         ServedModel(model_settings.model_copy(update={"bundle": "no_such_model"}))

@@ -49,6 +49,7 @@ def test_of_a_daemon_everything_is_told(start: Any, make_settings: Any, wait: An
         "online since",
         "processed +",
         "litert fp32",
+        "grid spread",
         "recording,",
         "last frame  SIMULATED",
     ):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from unetplus_export.conversion import Request
 from unetplus_export.onnx import convert_onnx
 from unetplus_export.openvino import convert_openvino
 from unetplus_runtime.engines import open_engine
-from unetplus_runtime.engines.lanes import LanedNetwork, few_patches, lanes_of
+from unetplus_runtime.engines.lanes import FreeLanes, LanedNetwork, few_patches, lanes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +98,31 @@ def test_lanes_of_a_closed_engine_are_refused(open_: Any) -> None:
 def test_patches_of_another_size_are_refused(open_: Any) -> None:
     with open_(2) as engine, pytest.raises(InputError, match="PatchGrid of side 64"):
         engine.infer(np.zeros((8, 32, 32, 1), np.float32))
+
+
+def test_a_lane_is_lent_to_one_at_a_time_and_comes_back_after_an_error(map_engine: Any) -> None:
+    lanes = map_engine(), map_engine()
+    free = FreeLanes(lanes)
+    with pytest.raises(EngineError), free.one():
+        raise EngineError("not this patch")
+    with free.one() as first, free.one() as second:
+        assert {first, second} == set(lanes)
+
+
+def test_all_lanes_together_are_lent_once_the_last_is_back(map_engine: Any) -> None:
+    free, events = FreeLanes([map_engine(), map_engine()]), []
+
+    def take_all() -> None:
+        with free.all():
+            events.append("all")
+
+    with ThreadPoolExecutor(1) as thread:
+        with free.one():
+            taking = thread.submit(take_all)
+            assert not wait([taking], 0.05).done
+            events.append("one")
+        taking.result(60)
+    assert events == ["one", "all"]
 
 
 def test_an_engine_without_lanes_is_its_only_lane(map_engine: Any) -> None:

@@ -11,13 +11,9 @@ import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import cv2
-import numpy as np
-
-from unetplus_edge.datasets.specimen import Specimen, simulate
+from unetplus_bench.endurance.pictures import draw_as_cameras
 
 _PICTURES = 4
-_QUALITY = 95
 
 
 def serve(port: int, rate: float, side: int) -> None:
@@ -33,9 +29,7 @@ def serve(port: int, rate: float, side: int) -> None:
         Of a picture, px.
     """
     parts = []
-    for seed in range(_PICTURES):
-        image = np.asarray(simulate(Specimen(height=side, width=side, bit_depth=8, seed=seed)).image)
-        content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+    for content in draw_as_cameras(side, _PICTURES):
         head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(content)
         parts.append(head + content + b"\r\n")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unetplus_bench.device.words import device_title
 from unetplus_bench.endurance.parts import SOAK
 from unetplus_bench.endurance.result import read_endurance, runtime_hash
-from unetplus_bench.report.markdown import escaped
+from unetplus_bench.report.markdown import escaped, markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ FILE: Final = "endurance/epyc-2-cores.json"
 
 _RUNTIME = ("runtime", "unetplus_runtime")
 _SPREAD = ("p50", "p99", "most")
+_SHARES = ("growth",)
 
 
 def summary(results: Path) -> str:
@@ -37,7 +38,7 @@ def summary(results: Path) -> str:
     blocks = [
         *(f"> {sentence}" for sentence in out_of_date(result, results)),
         f"{escaped(device_title(result.device))}:",
-        _table(lines),
+        markdown_table(lines),
         *([] if soak is None else [_soak_title(soak), figures_of(soak)]),
         f"```sh\n{result.command}\n```",
     ]
@@ -50,7 +51,7 @@ def claims(results: Path) -> str:
     for name, part in read_endurance(results / FILE).parts.items():
         for sentence, claim in part.claims.items():
             lines.append([escaped(sentence), name, f"{claim.times:,}", f"{claim.failures:,}"])
-    return _table(lines)
+    return markdown_table(lines)
 
 
 def figures(results: Path) -> str:
@@ -79,8 +80,8 @@ def figures_of(part: PartRecord) -> str:
         if isinstance(value, dict) and set(_SPREAD) <= set(value):
             lines.append([escaped(name), f"{value['count']:,} times", *(_said(value[key]) for key in _SPREAD)])
         else:
-            lines.append([escaped(name), _said(value), "", "", ""])
-    return _table(lines)
+            lines.append([escaped(name), f"{value:+.3%}" if name in _SHARES else _said(value), "", "", ""])
+    return markdown_table(lines)
 
 
 def _soak_title(soak: PartRecord) -> str:
@@ -107,11 +108,6 @@ def _said(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else escaped(str(value))
-
-
-def _table(lines: list[list[str]]) -> str:
-    aligned = ["---", *["---:"] * (len(lines[0]) - 1)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], aligned, *lines[1:]])
 
 
 RENDERERS: Final[Mapping[str, Callable[[Path], str]]] = {

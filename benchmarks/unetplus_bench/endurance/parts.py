@@ -55,7 +55,7 @@ PARTS: dict[str, Part] = {
     "files": Part(files, "broken or half-written file in a watched folder", 120, 6),
     "disk": Part(disk, "disk full, and room again", 8, 1),
     "stop": Part(stop, "SIGSTOP of the camera's driver", 20, 2),
-    "server": Part(server, "MJPEG server killed, and back", 20, 2),
+    "server": Part(server, "MJPEG or RTSP server killed, and back", 30, 3),
     "model": Part(models, "damaged model to be loaded", 24, 8),
     "reload": Part(reload, "SIGHUP under load, with good and wrong settings", 24, 3),
     "clock": Part(clock, "clock set back or on", 24, 4),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SLOW_PARTS = 4
+_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420)
 
 
 class Picture(NamedTuple):
@@ -41,6 +42,14 @@ def draw(side: int, number: int, first_seed: int = 0) -> list[Picture]:
         encoded = cv2.imencode(".png", np.asarray(image))[1].tobytes()
         pictures.append(Picture(f"picture{seed}", encoded))
     return pictures
+
+
+def draw_as_cameras(side: int, number: int) -> list[bytes]:
+    """Return different pictures of the specimen as cameras in the network send them: JPEG files in colour, 4:2:0."""
+    images = [
+        np.asarray(simulate(Specimen(height=side, width=side, bit_depth=8, seed=seed)).image) for seed in range(number)
+    ]
+    return [cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), _JPEG)[1].tobytes() for image in images]
 
 
 def put_whole(path: Path, content: bytes) -> None:

@@ -12,6 +12,7 @@ MARK = "UNETPLUS_ENDURANCE"
 _PROC = Path("/proc")
 _SHARED = "/dev/shm"  # noqa: S108 - where Linux keeps named shared memory and semaphores
 _PAUSE = 0.05
+_INODE = 9  # column of a table of sockets
 
 
 def marked(mark: str) -> dict[int, str]:
@@ -44,6 +45,18 @@ def resident(pid: int) -> int:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def udp_sockets(pid: int) -> int:
+    """Return how many UDP sockets a process has."""
+    folder = _PROC / str(pid)
+    tables = [table.read_text().splitlines()[1:] for table in (folder / "net").glob("udp*")]
+    known = {f"socket:[{line.split()[_INODE]}]" for table in tables for line in table}
+    found = 0
+    for link in (folder / "fd").iterdir():
+        with suppress(OSError):  # closed in the meantime
+            found += str(link.readlink()) in known
+    return found
 
 
 def left_behind(mark: str, patience: float) -> dict[int, str]:

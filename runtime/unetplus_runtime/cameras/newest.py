@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,14 @@ class NewestOnly:
         counted as dropped. Its `CameraError` ends the thread. Nothing else calls it meanwhile.
     counts
         Where frames are counted that nobody has taken in time.
+    backlog
+        Seconds in which no frame is handed out, so that the newest one then is none of those that
+        had piled up in the device while it was opened.
     """
 
-    def __init__(self, grab: Callable[[], Frame | None], counts: SourceCounts) -> None:
+    def __init__(self, grab: Callable[[], Frame | None], counts: SourceCounts, backlog: float = 0.0) -> None:
         self._grab, self._counts = grab, counts
+        self._begin = time.monotonic() + backlog
         self._condition = Condition()
         self._newest: Frame | None = None
         self._error: CameraError | None = None
@@ -43,6 +48,12 @@ class NewestOnly:
         CameraError
             That of `grab`, after the last frame was taken.
         """
+        early = self._begin - time.monotonic()
+        if early > 0:
+            time.sleep(min(early, timeout))
+            if early > timeout:
+                return None
+            timeout -= early
         with self._condition:
             self._condition.wait_for(lambda: self._newest is not None or self._error is not None, timeout)
             newest, self._newest = self._newest, None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _ASKED = ((cv2.CAP_PROP_FRAME_WIDTH, "width"), (cv2.CAP_PROP_FRAME_HEIGHT, "height"), (cv2.CAP_PROP_FPS, "rate"))
 _FOLLOWS = 0.01  # a camera that is asked for 30 frames a second may have 29.97
 _RATES = (0.01, 1000.0)  # what FFmpeg says beyond these is a guess at a time base
+_BACKLOG = 0.2  # seconds in which pictures are decoded that came while FFmpeg looked at the stream to open it
 
 
 class OpenCVCamera:
@@ -85,7 +86,8 @@ class OpenCVCamera:
             details={"height": picture[0].shape[0], "width": picture[0].shape[1], **self._metadata},
         )
         if not self._source.is_file:
-            self._newest = NewestOnly(self._grab, self.counts)
+            backlog = _BACKLOG if self._source.kind == "stream" else 0.0
+            self._newest = NewestOnly(self._grab, self.counts, backlog)
 
     def read(self, timeout: float) -> Frame | None:
         """Return the next picture of a file, or the newest one of anything else."""

@@ -26,7 +26,7 @@ class Signals:
     ----------
     on_stop
         Called with the name of the first SIGTERM or SIGINT. The second one ends the process at
-        once, with 128 and its number as exit code.
+        once, with 128 and its number as exit code; after the context, none does any more.
     on_reload
         Called for each SIGHUP, one after another.
     """
@@ -47,7 +47,8 @@ class Signals:
 
     def __exit__(self, *_: object) -> None:
         for name, handler in self._before.items():
-            signal.signal(name, handler)
+            # A process that was told to end, and has done so, is not to be killed on its last steps.
+            signal.signal(name, signal.SIG_IGN if self._stopped else handler)
         signal.set_wakeup_fd(self._before_fd)
         self._there.close()
         self._thread.join()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -46,6 +47,18 @@ def test_a_process_is_found_by_its_mark_until_it_ends(child: tuple[str, subproce
 def test_the_memory_of_a_process_is_known(child: tuple[str, subprocess.Popen[bytes]]) -> None:
     _, process = child
     assert 1 << 20 < processes.resident(process.pid) < 1 << 30
+
+
+def test_udp_sockets_of_a_process_are_counted() -> None:
+    before = processes.udp_sockets(os.getpid())
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other,
+    ):
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        assert processes.udp_sockets(os.getpid()) == before + 1
+    assert processes.udp_sockets(os.getpid()) == before
 
 
 def test_shared_memory_that_nobody_uses_is_an_orphan() -> None:

@@ -69,3 +69,24 @@ def test_a_driver_that_hangs_is_told_from_one_that_stops() -> None:
     assert not newest.stop(0.01)
     device.released.set()
     assert newest.stop(60)
+
+
+def test_frames_that_had_piled_up_are_not_handed_out() -> None:
+    device = Device(50)
+    newest = NewestOnly(device.grab, device.counts, backlog=3600)
+    device.exhausted.wait()
+    assert newest.take(0.01) is None
+    assert device.counts.totals() == (50, {"newest_only": 49})
+    device.released.set()
+    assert newest.stop(60)
+
+
+def test_when_they_are_gone_the_newest_is() -> None:
+    device = Device(50)
+    newest = NewestOnly(device.grab, device.counts, backlog=0.05)
+    device.exhausted.wait()
+    frame = newest.take(60)
+    assert frame is not None
+    assert frame.sequence == 49
+    device.released.set()
+    assert newest.stop(60)

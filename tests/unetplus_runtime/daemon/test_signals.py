@@ -20,16 +20,25 @@ with Signals(lambda name: print(name, flush=True), lambda: print("reload", flush
     print("ready", flush=True)
     {work}
 """
+_STOPPED = """
+import threading, time
+from unetplus_runtime.daemon.signals import Signals
+
+told = threading.Event()
+with Signals(lambda name: told.set(), lambda: None):
+    print("ready", flush=True)
+    told.wait()
+print("done", flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture
 def started() -> Iterator[Any]:
     processes: list[subprocess.Popen[str]] = []
 
-    def start(work: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM.format(work=work)], stdout=subprocess.PIPE, text=True
-        )
+    def start(work: str, program: str = _PROGRAM) -> subprocess.Popen[str]:
+        process = subprocess.Popen([sys.executable, "-c", program.format(work=work)], stdout=subprocess.PIPE, text=True)
         processes.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -58,6 +67,16 @@ def test_each_kind_of_signal_calls_what_it_is_to_call(started: Any) -> None:
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "SIGINT\n"
     assert process.poll() is None
+
+
+def test_a_process_that_was_told_to_end_and_has_done_so_is_killed_by_none(started: Any) -> None:
+    process = started("", _STOPPED)
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "done\n"
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        process.send_signal(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
 
 
 def test_signals_do_afterwards_what_they_did_before() -> None:

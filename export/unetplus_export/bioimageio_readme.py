@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import unetplus_edge
+from unetplus_edge.imaging.scaling import NOISE_SPAN
 
 if TYPE_CHECKING:
     from unetplus_edge.imaging import Postprocessing
@@ -49,9 +50,14 @@ dark ground. It is the network of Long (2020) as unetplus-edge builds and trains
 Patches of {side} x {side} pixels, one channel, float32 in [0, 1], **preprocessed**. The three steps are no operations
 of this format, so they are not in its description and have to be done before:
 
-1. Scale the whole image (not the patch): the least and the greatest value of its 3 x 3 median become 0 and 1.
-2. CLAHE with tiles of {before.clahe_tile} x {before.clahe_tile} pixels, 256 bins and a clip limit of
-   {before.clahe_clip:g} times the mean bin.
+1. Scale the whole image (not the patch): low and high are the least and the greatest value of its 3 x 3 median. The
+   standard deviation of its noise is the mean absolute difference of pixels that are neighbours along an edge, all
+   clipped to low and high, times sqrt(pi) / 2. Where high is less than {NOISE_SPAN} times that above low, it is raised
+   to that, or an image without nuclei would be stretched until its noise looks like some. Low becomes 0 and high
+   255, everything is rounded to one of these 256 codes, and what lies beyond them is clipped. An image whose high
+   equals low from the start becomes 0 everywhere, without any of what follows.
+2. CLAHE of the codes with tiles of {before.clahe_tile} x {before.clahe_tile} pixels, 256 bins and a clip limit of
+   {before.clahe_clip:g} times the mean bin. What comes out is divided by 255.
 3. Total-variation denoising ({scheme}) with weight {before.tv_weight:g}, {before.tv_iterations} iterations.
 
 `unetplus_edge.imaging.preprocess` does all of it. A raw image put in as it is gives wrong answers.
@@ -76,8 +82,8 @@ data lower the scores.
 
 ## Limits
 
-One channel, two dimensions. Nuclei that touch are separated only where the probability between them falls below the
-threshold. Not made for brightfield or histology, nor for clinical use.
+One channel, two dimensions. {_parted(after)}
+Not made for brightfield or histology, nor for clinical use.
 
 ## Licence and citation
 
@@ -91,8 +97,30 @@ def _one_nucleus(after: Postprocessing) -> str:
         return f"what is connected ({after.connectivity} neighbours) is one nucleus"
     return (
         f"every connected part above {after.core_threshold:g} of at least {after.min_core_area} pixels\n"
-        f"grows, all of them at once, by up to {after.core_reach} pixels into one nucleus"
+        f"grows, all of them at once, by up to {after.core_reach} pixels into one nucleus{_joined(after)}"
     )
+
+
+def _joined(after: Postprocessing) -> str:
+    if after.join_border is None:
+        return ""
+    return (
+        f";\ntwo with a border longer than {after.join_border:g} times the diameter of the smaller one are one,\n"
+        "before any is removed"
+    )
+
+
+def _parted(after: Postprocessing) -> str:
+    """Return which nuclei that touch are told apart."""
+    valley = after.threshold if after.core_threshold is None else after.core_threshold
+    text = f"Nuclei that touch are separated only where the probability between them falls to {valley:g} or below"
+    if after.core_threshold is not None:
+        text += f",\nand each has at least {after.min_core_area} connected pixels above that"
+    if after.join_border is not None:
+        text += (
+            f";\nthose with a border longer than {after.join_border:g} times the diameter of the smaller one are not"
+        )
+    return f"{text}."
 
 
 def _data(manifest: Manifest) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from unetplus_edge import __version__
@@ -169,7 +170,8 @@ def convert(
     _use_tensorflow()
     opened = _own(bundle)
     manifest = opened.manifest
-    options = Options(side or manifest.recipe.patch_side, batch, integer_ends, method)
+    chosen = calibration is not None or context.get_parameter_source("count") is not ParameterSource.DEFAULT
+    options = Options(side or manifest.recipe.patch_side, batch, integer_ends, method, calibration_chosen=chosen)
     with ExitStack() as opens, shown_stages(quiet=quiet) as stages:
         exporter = Exporter(
             opened,
@@ -205,16 +207,18 @@ def convert(
 def verify(context: click.Context, bundle: str, max_drop: float, as_json: bool, quiet: bool) -> None:
     """Try every conversion in BUNDLE again, on this machine, and write the verdicts into its manifest.
 
-    Exit codes: 0 all keep their limits; 4 something cannot be run here; 5 something does not keep
-    its limits.
+    Exit codes: 0 all keep their limits, or there is none; 4 something cannot be run here; 5
+    something does not keep its limits.
     """
     _use_tensorflow()
     opened = _own(bundle)
     with ExitStack() as opens, shown_stages(quiet=quiet) as stages:
         outcomes = verify_again(opened, cache(lambda side: _verifier(opened, side, max_drop, stages, opens)), stages)
+    if not outcomes and not quiet:
+        click.echo(f"{opened.manifest.name} holds no conversion; make one: unetplus-export {opened.path}", err=True)
     if as_json:
         click.echo(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
-    elif not quiet:
+    elif outcomes and not quiet:
         Console().print(outcome_table(opened.manifest.name, outcomes))
     _leave(context, outcomes, explicit=False)
 
@@ -294,4 +298,4 @@ def _leave(context: click.Context, outcomes: list[Outcome], *, explicit: bool) -
     statuses = {outcome.status for outcome in outcomes}
     if explicit and statuses == {"impossible"}:
         context.exit(ConversionError.exit_code)
-    context.exit(max(_CODES[status] for status in statuses))
+    context.exit(max((_CODES[status] for status in statuses), default=0))

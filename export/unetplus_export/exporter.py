@@ -41,12 +41,16 @@ class Options:
     method
         How int8 ranges are taken; None tries every way that a target has, and takes the one that
         loses least.
+    calibration_chosen
+        Whether somebody chose what int8 ranges are taken of, so that a file with ranges of other
+        patches is not what is asked for.
     """
 
     patch_side: int
     batch: int | None = None
     integer_ends: bool = False
     method: CalibrationMethod | None = None
+    calibration_chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,16 @@ class Exporter:
         """Side of a patch in pixels, where it is not the one that the model was trained with."""
         side = self._options.patch_side
         return None if side == self.bundle.manifest.recipe.patch_side else side
+
+    def has_chosen_ranges(self, record: ConversionRecord) -> bool:
+        """Return whether a conversion's int8 ranges are what the options ask for; without int8 there is no choice."""
+        chosen = self._options
+        if record.stored_precision != "int8" or not (chosen.method or chosen.calibration_chosen):
+            return True
+        found = record.calibration
+        if found is None or chosen.method not in (None, found.method):
+            return False
+        return not chosen.calibration_chosen or found.sha256 == self._calibration().sha256
 
     def _tried(self, file: Path, engine: EngineName) -> tuple[VerificationRecord, Precision]:
         with runnable(file) as network, open_engine(network, engine) as opened:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def make_plan(exporter: Exporter, precision: Precision, options: BuildOptions, stages: Stages) -> Outcome:
     """Build the engine of a precision, try it if there is a GPU, and write it down in the bundle.
 
-    The ONNX file that it is built of is made first where the bundle has none.
+    The ONNX file that it is built of is made first where the bundle has none, or one whose int8
+    ranges are not those that the exporter's options ask for.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def _source(exporter: Exporter, precision: Precision, remainder: Literal["fp32",
     """Return the ONNX file to build of, made if need be, or what came of making it."""
     rest = remainder if precision == "int8" else None
     record = exporter.bundle.conversion("onnx", precision, rest, exporter.other_side)
-    if record is not None and record.verified_by("onnxruntime"):
+    if record is not None and record.verified_by("onnxruntime") and exporter.has_chosen_ranges(record):
         return record
     made = exporter.make("onnx", precision, remainder if precision == "int8" else "fp32")
     if made.status != "verified":

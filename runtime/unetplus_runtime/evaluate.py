@@ -32,6 +32,7 @@ from unetplus_edge.imaging import Postprocessing, label_nuclei
 from unetplus_edge.manifest import Precision, ScoreRecord
 from unetplus_edge.zoo import DEFAULT
 from unetplus_runtime.engines import ENGINES
+from unetplus_runtime.engines.plan_cache import cache_folder
 from unetplus_runtime.pipeline import GRIDS
 from unetplus_runtime.progress import progress_bar
 from unetplus_runtime.results import write_picture, write_table, write_text
@@ -135,11 +136,12 @@ def main(
         Segmenter(bundle, engine, threads, execution, grid) as segmenter,
         progress_bar("scoring", len(samples), quiet=quiet) as done,
     ):
+        facts = _facts(segmenter)
         scores = evaluate(segmenter, samples, seen.watch(done))
     summary = score_set([image for _, image in scores])
     report = {
         "command": command_line(context),
-        **_facts(segmenter),
+        **facts,
         "images": f"{images}_images",
         "labels": labels,
         "images_sha256": content_hash(samples),
@@ -240,7 +242,7 @@ def _facts(segmenter: Segmenter) -> dict[str, Any]:
         "bundle": manifest.name,
         "keras_sha256": manifest.keras_sha256,
         "engine": engine.engine,
-        "file": engine.file.relative_to(segmenter.bundle.path).as_posix(),
+        "file": _file_name(engine.file, segmenter.bundle.path),
         "stored_precision": engine.stored_precision,
         "executed_precision": engine.executed_precision,
         "device": engine.device,
@@ -253,6 +255,14 @@ def _facts(segmenter: Segmenter) -> dict[str, Any]:
             **{name: version(name) for name in ("numpy", "opencv-python-headless")},
         },
     }
+
+
+def _file_name(file: Path, bundle: Path) -> str:
+    """Return the path of a file in the bundle, or in the cache, where TensorRT's engines lie."""
+    for folder in (bundle, cache_folder()):
+        if file.is_relative_to(folder):
+            return file.relative_to(folder).as_posix()
+    return file.name
 
 
 def _table(title: str, scores: SetScores, by_the_article: SetScores) -> Table:

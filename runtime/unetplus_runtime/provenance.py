@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from unetplus_edge import __version__
+from unetplus_runtime.engines.plan_cache import read_plan
 
 if TYPE_CHECKING:
     from unetplus_runtime.segmenter import Segmenter
@@ -16,9 +17,13 @@ def provenance_of(segmenter: Segmenter) -> dict[str, str]:
 
     `model` is the SHA-256 of the Keras model, `conversion` that of the file that the engine runs
     ("none" for the Keras model itself), `recipe` that of the recipe as JSON.
+
+    Raises
+    ------
+    EngineError
+        If the engine's file is a plan that is missing or damaged by now.
     """
     manifest, engine = segmenter.bundle.manifest, segmenter.engine
-    weights = {segmenter.bundle.file_of(conversion): conversion.sha256 for conversion in manifest.conversions}
     return {
         "version": __version__,
         "name": manifest.name,
@@ -28,8 +33,17 @@ def provenance_of(segmenter: Segmenter) -> dict[str, str]:
         "postprocessing": manifest.postprocessing.model_dump_json(),
         "engine": engine.engine,
         "library": f"{engine.library} {engine.library_version}",
-        "conversion": weights.get(engine.file, "none"),
+        "conversion": _conversion(segmenter),
         "precision": engine.executed_precision,
         "device": engine.device,
         "grid": segmenter.grid,
     }
+
+
+def _conversion(segmenter: Segmenter) -> str:
+    bundle, engine = segmenter.bundle, segmenter.engine
+    if engine.engine == "tensorrt":
+        # Plans lie outside the bundle, and the cache may have another one than the manifest tells of.
+        return read_plan(engine.file).sha256
+    files = {bundle.file_of(conversion): conversion.sha256 for conversion in bundle.manifest.conversions}
+    return files.get(engine.file, "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from unetplus_edge.architectures import UNetPlus
 from unetplus_edge.errors import ConversionError
@@ -140,6 +142,75 @@ def test_the_readme_has_the_scores_of_the_keras_model(package):
     assert "| score | validation images | test images |" in text
     assert "| average IOU | 0.713 | 0.500 |" in text
     assert "| pixel Dice | - | - |" in text
+
+
+def test_the_readme_says_what_is_one_nucleus(package):
+    from unetplus_edge.imaging import Postprocessing
+    from unetplus_export.bioimageio_readme import readme
+
+    def text(**constants):
+        update = {"postprocessing": Postprocessing(**constants)}
+        return readme(package.request.bundle.manifest.model_copy(update=update), 32)
+
+    assert "connected (4 neighbours) is one nucleus" in text()
+    parted, joined = text(core_threshold=0.97), text(core_threshold=0.97, join_border=1.3)
+    assert "part above 0.97 of at least 20 pixels" in parted
+    assert "the diameter" not in parted
+    assert "longer than 1.3 times the diameter of the smaller one" in joined
+
+
+@pytest.mark.parametrize("nucleus", [False, True], ids=["noise alone", "a nucleus"])
+def test_who_scales_an_image_as_the_readme_says_gets_what_the_package_computes(package, nucleus):
+    from unetplus_edge.imaging import Preprocessing, preprocess
+    from unetplus_export.bioimageio_readme import readme
+
+    manifest = package.request.bundle.manifest
+    constants = Preprocessing(clahe_tile=32, clahe_clip=3, tv_weight=0)
+    recipe = manifest.recipe.model_copy(update={"preprocessing": constants})
+    text = " ".join(readme(manifest.model_copy(update={"recipe": recipe}), 32).split())
+    span = int(re.search(r"less than (\d+) times that above low, it is raised to that", text)[1])
+    highest = int(re.search(r"Low becomes 0 and high (\d+), everything is rounded to one of these 256 codes", text)[1])
+    image = np.random.default_rng(3).normal(500, 10, (96, 128)).astype(np.uint16)
+    if nucleus:
+        image[40:60, 40:60] += 2000
+
+    smooth = ndimage.median_filter(image, 3, mode="nearest")
+    low, high = float(smooth.min()), float(smooth.max())
+    clipped = np.clip(image.astype(float), low, high)
+    differences = [np.abs(np.diff(clipped, axis=axis)).ravel() for axis in (0, 1)]
+    noise = np.concatenate(differences).mean() * np.sqrt(np.pi) / 2
+    assert (high - low > span * noise) == nucleus
+    high = max(high, low + span * noise)
+    codes = np.rint(highest * np.clip((image - low) / (high - low), 0, 1)).astype(np.uint8)
+    equalised = cv2.createCLAHE(3, (128 // 32, 96 // 32)).apply(codes)
+    np.testing.assert_allclose(preprocess(image, constants), equalised / 255, atol=1e-5)
+
+
+@pytest.mark.parametrize("constants", [{}, {"core_threshold": 0.9}, {"core_threshold": 0.9, "join_border": 1.5}])
+def test_nuclei_that_touch_are_separated_where_the_readme_says_so(package, constants):
+    from unetplus_edge.imaging import Postprocessing, label_nuclei
+    from unetplus_export.bioimageio_readme import readme
+
+    after = Postprocessing(**constants)
+    text = readme(package.request.bundle.manifest.model_copy(update={"postprocessing": after}), 32)
+    told = re.search(r"separated only where the probability between them falls to ([\d.]+) or below", text)
+
+    def nuclei(valley, width=10):
+        probability = np.zeros((40, 40), np.float32)
+        probability[5:25, 5 : 5 + width] = 0.99
+        probability[15, 5 : 5 + width] = valley
+        return label_nuclei(probability, after).max()
+
+    at = np.float32(told[1])
+    assert nuclei(at) == 2
+    assert nuclei(np.nextafter(at, np.float32(1))) == 1
+    assert ("at least 20 connected pixels" in text) == ("core_threshold" in constants)
+    # A border of 30 pixels between two of 300, whose diameter is 20.
+    assert (
+        ("longer than 1.5 times the diameter of the smaller one are not" in text)
+        == (nuclei(at, 30) == 1)
+        == ("join_border" in constants)
+    )
 
 
 def test_the_cover_shows_a_frame_and_what_is_found_in_it(package):

@@ -18,6 +18,7 @@ from unetplus_edge.bundle import open_bundle, update_manifest
 from unetplus_edge.errors import EngineError
 from unetplus_edge.zoo import DEFAULT
 from unetplus_export.command import main
+from unetplus_export.outcome import Outcome
 from unetplus_runtime.engines import open_engine
 from unetplus_runtime.segmenter import Segmenter
 
@@ -231,6 +232,41 @@ def test_verify_tries_all_of_them_again(everything):
     assert [(r.file, r.verifications) for r in after.conversions] == [
         (r.file, r.verifications) for r in before.conversions
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "printed", "said"), [((), "", True), (("--json",), "[]\n", True), (("--quiet",), "", False)]
+)
+def test_where_there_is_no_conversion_verify_says_how_to_make_one(plain, words, printed, said):
+    before = contents(plain)
+    result = typed("verify", plain, *words)
+    assert (result.exit_code, result.exception) == (0, None)
+    assert result.stdout == printed
+    told = f"tiny holds no conversion; make one: unetplus-export {plain}\n"
+    assert result.stderr == (told if said else "")
+    assert contents(plain) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ((), (None, False)),
+        (("--calibration-method", "entropy"), ("entropy", False)),
+        (("--calibration", "images"), (None, True)),
+        (("--calibration-patches", "300"), (None, True)),
+    ],
+)
+def test_it_is_known_what_was_chosen_of_the_calibration_of_an_engine(plain, monkeypatch, words, chosen):
+    seen = []
+
+    def make_plan(options, precision, *_):
+        seen.append((options.method, options.calibration_chosen))
+        return Outcome("trt", precision, "impossible", "not tried")
+
+    monkeypatch.setattr("unetplus_export.command.Exporter", lambda bundle, options, *_: options)
+    monkeypatch.setattr("unetplus_export.command.make_plan", make_plan)
+    typed(plain, "--target", "trt", "--precision", "int8", *words)
+    assert seen == [chosen]
 
 
 def test_a_target_that_cannot_be_made_here_is_an_error_when_it_is_named(plain, monkeypatch):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from unetplus_edge.bundle import open_bundle
 from unetplus_edge.datasets import content_hash, open_dsb2018, validation_images
 from unetplus_edge.evaluation import score_image, score_set
 from unetplus_runtime import Segmenter
+from unetplus_runtime.engines.plan_cache import plan_path
 from unetplus_runtime.evaluate import main
 
 if TYPE_CHECKING:
@@ -179,3 +180,31 @@ def test_recorded_scores_replace_earlier_ones_of_the_same_images(bundle: Bundle,
     assert len(open_bundle(copy.path).manifest.scores) == len(records) == 2
     assert records["test_images"].scores == report["scores"]
     assert (records["test_images"].engine, records["test_images"].precision) == ("litert", "fp32")
+
+
+def test_an_engine_in_the_users_cache_is_named_without_a_path_of_the_machine(
+    bundle: Bundle, data: Path, tmp_path: Path, map_engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNETPLUS_CACHE", str(tmp_path / "cache"))
+    key = "ab" * 32
+    engine = map_engine()
+    engine.info = replace(engine.info, engine="tensorrt", file=plan_path(key))
+    monkeypatch.setattr("unetplus_runtime.segmenter.open_engine", lambda *_, **__: engine)
+    copy = open_bundle(Path(shutil.copytree(bundle.path, tmp_path / "copy")))
+    result = run(copy, data, "--images", "test", "--record", "--out", tmp_path / "out", "--json")
+    report = report_of(result)
+    assert report["file"] == f"plans/{key}/model.plan"
+    facts = {name: value for name, value in report.items() if name != "command"}
+    assert str(tmp_path) not in json.dumps(facts)
+    assert json.loads((tmp_path / "out" / "scores.json").read_text()) == report
+    (record,) = open_bundle(copy.path).manifest.scores
+    assert (record.engine, record.scores) == ("tensorrt", report["scores"])
+
+
+def test_a_plan_outside_the_cache_is_named_by_its_file_alone(
+    bundle: Bundle, data: Path, tmp_path: Path, map_engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = map_engine()
+    engine.info = replace(engine.info, engine="tensorrt", file=tmp_path / "elsewhere" / "own.plan")
+    monkeypatch.setattr("unetplus_runtime.segmenter.open_engine", lambda *_, **__: engine)
+    assert report_of(run(bundle, data, "--images", "test", "--json"))["file"] == "own.plan"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from typing import TYPE_CHECKING
 
 from unetplus_bench.article.networks import trained_names
-from unetplus_bench.article.record import Epoch
 from unetplus_edge.bundle import open_bundle
-from unetplus_edge.errors import InputError
+from unetplus_edge.errors import InputError, TrainingError
 from unetplus_edge.files import whole_folder
 from unetplus_edge.training.run_folder import RunFolder
 from unetplus_runtime.results import unwritable
@@ -18,8 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unetplus_edge.bundle import Bundle
-
-LOG = "log.csv"
+    from unetplus_edge.training.run_folder import EpochRecord
 
 
 def collect(runs: Path, models: Path) -> list[str]:
@@ -81,7 +78,7 @@ def kept_models(models: Path) -> dict[str, Bundle]:
     return {name: open_bundle(models / name) for name in trained_names([path.name for path in models.iterdir()])}
 
 
-def log_of(bundle: Bundle) -> tuple[Epoch, ...]:
+def log_of(bundle: Bundle) -> tuple[EpochRecord, ...]:
     """Return the log beside a bundle that `collect` has put there.
 
     Raises
@@ -89,10 +86,11 @@ def log_of(bundle: Bundle) -> tuple[Epoch, ...]:
     InputError
         If there is none, or it is damaged.
     """
+    kept, why = RunFolder(bundle.path), None
     try:
-        with (bundle.path / LOG).open(newline="") as file:
-            return tuple(Epoch.model_validate(row) for row in csv.DictReader(file))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{bundle.path / LOG} is missing or damaged; run: unetplus-bench article --collect RUNS"
-        ) from error
+        records = kept.records()
+    except (OSError, TrainingError) as error:
+        records, why = [], error
+    if not records:
+        raise InputError(f"{kept.log} is missing or damaged; run: unetplus-bench article --collect RUNS") from why
+    return tuple(records)

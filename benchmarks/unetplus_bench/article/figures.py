@@ -10,7 +10,6 @@ from unetplus_bench.article.scoring import GRID, by_the_article
 from unetplus_edge.errors import InputError
 from unetplus_edge.evaluation import error_overlay
 from unetplus_edge.training.curves import draw_curves
-from unetplus_edge.training.run_folder import EpochRecord
 from unetplus_runtime.results import result_file, write_text
 from unetplus_runtime.segmenter import Segmenter
 
@@ -40,9 +39,7 @@ def draw_losses(results: ArticleResults, folder: Path) -> list[str]:
     drawn = []
     for width in WIDTHS:
         names = [name_of(family, width) for family in FAMILIES if name_of(family, width) in results.records]
-        logs = {
-            title_of(name): [EpochRecord(**epoch.model_dump()) for epoch in results.records[name].log] for name in names
-        }
+        logs = {title_of(name): results.records[name].log for name in names}
         if logs:
             folder.mkdir(parents=True, exist_ok=True)
             draw_curves(logs, folder / losses_file(width), logarithmic=True)

@@ -11,29 +11,35 @@ from unetplus_bench.article.record import ArticleResults
 from unetplus_bench.article.scoring import ARTICLES
 from unetplus_bench.article.tables import tables
 from unetplus_bench.device.words import device_title
-from unetplus_bench.report.markdown import escaped
+from unetplus_bench.report.markdown import escaped, markdown_table
 from unetplus_edge.training.suite import article_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from unetplus_bench.article.tables import Cells
+    from unetplus_edge.imaging.tv import Scheme
 
 
-def markdown_table(cells: Cells) -> str:
-    """Return a table in Markdown; columns after the first are aligned to the right."""
-    lines = [cells.header, ["---", *["---:"] * (len(cells.header) - 1)], *cells.rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+_SCHEMES: Final[Mapping[Scheme, str]] = {
+    "chambolle": "Chambolle's scheme of 2004",
+    "primal_dual": "Chambolle and Pock's primal-dual scheme of 2011, which are as near to the solution as 30 of "
+    "Chambolle's of 2004,",
+}
+
+
+def _lines(cells: Cells) -> str:
+    return markdown_table([cells.header, *cells.rows])
 
 
 def _table(name: str, results: Path) -> str:
-    return markdown_table(tables(ArticleResults(results / "article"))[name])
+    return _lines(tables(ArticleResults(results / "article"))[name])
 
 
 def _seeds(results: Path) -> str:
     found = tables(ArticleResults(results / "article")).get("article-seeds")
-    return markdown_table(found) if found else "Every network was trained with one seed so far."
+    return _lines(found) if found else "Every network was trained with one seed so far."
 
 
 def _machine(results: Path) -> str:
@@ -64,8 +70,8 @@ def _recipe(_: Path) -> str:
             f"and zoomed by up to {change.zoom:g}; with {change.blur:g} blurred; contrast changed by up to "
             f"{change.contrast:g}, brightness by {change.brightness:g} of the image's range;",
             f"- CLAHE with tiles of {recipe.preprocessing.clahe_tile} pixels and clip limit "
-            f"{recipe.preprocessing.clahe_clip:g}; {recipe.preprocessing.tv_iterations} iterations of Chambolle's "
-            f"denoising at weight {recipe.preprocessing.tv_weight:g};",
+            f"{recipe.preprocessing.clahe_clip:g}; {recipe.preprocessing.tv_iterations} iterations of "
+            f"{_SCHEMES[recipe.preprocessing.tv_scheme]} at total-variation weight {recipe.preprocessing.tv_weight:g};",
             f"- smoothing of the Dice coefficient {recipe.dice_smoothing:g};",
             f"- a pixel is nucleus above {ARTICLES.threshold:g}, as in the article; holes of at most "
             f"{ARTICLES.max_hole_area} pixels are filled, nuclei of fewer than {ARTICLES.min_nucleus_area} removed.",

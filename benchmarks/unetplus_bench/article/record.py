@@ -11,6 +11,7 @@ from unetplus_bench.results import NetworkRecord, read_result
 from unetplus_edge.errors import InputError
 from unetplus_edge.imaging import Postprocessing
 from unetplus_edge.training.recipe import Recipe
+from unetplus_edge.training.run_folder import EpochRecord
 from unetplus_runtime.results import write_text
 
 if TYPE_CHECKING:
@@ -27,17 +28,6 @@ FIGURES: Final = "figures"
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Epoch(_Record):
-    """A line of a training's log, as `unetplus_edge.training.run_folder.EpochRecord` has it."""
-
-    epoch: int
-    learning_rate: float
-    patches: int
-    loss: float
-    validation_loss: float
-    seconds: float
 
 
 class ArticleRecord(_Record):
@@ -82,7 +72,7 @@ class ArticleRecord(_Record):
     recipe: Recipe
     network: NetworkRecord
     best_epoch: int
-    log: tuple[Epoch, ...]
+    log: tuple[EpochRecord, ...]
     images: Literal["test_images"] = "test_images"
     images_sha256: str
     postprocessing: Postprocessing

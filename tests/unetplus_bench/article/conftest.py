@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from unetplus_bench.article.record import ArticleRecord, Epoch
+from unetplus_bench.article.record import ArticleRecord
 from unetplus_bench.results import NetworkRecord
 from unetplus_edge.architectures import architecture_from_name
 from unetplus_edge.datasets import Sample
 from unetplus_edge.imaging import Postprocessing
 from unetplus_edge.training.recipe import Recipe
+from unetplus_edge.training.run_folder import EpochRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +90,7 @@ def put() -> Any:
                 "network": NetworkRecord(name=network),
                 "best_epoch": int(np.argmin(losses)) + 1,
                 "log": tuple(
-                    Epoch(epoch=n, learning_rate=5e-4, patches=400, loss=0.4, validation_loss=loss, seconds=1800)
+                    EpochRecord(epoch=n, learning_rate=5e-4, patches=400, loss=0.4, validation_loss=loss, seconds=1800)
                     for n, loss in enumerate(losses, start=1)
                 ),
                 "images_sha256": "1" * 64,

@@ -14,25 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unetplus_bench.article import pages as article_pages
-from unetplus_bench.device.words import device_title
 from unetplus_bench.endurance import page as endurance_page
-from unetplus_bench.report.columns import SPEED
-from unetplus_bench.results import read_result
+from unetplus_bench.frame_path import page as fast_path_page
+from unetplus_bench.report import page as speed_page
+from unetplus_bench.report.markdown import markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-MACHINE = "epyc-2-cores"
-"""The folder of results whose speed the README shows: two cores of a server, without a GPU."""
-
-_SPEED_COLUMNS = {
-    "row": "bundle, engine, stored precision",
-    "p50, ms": "ms/patch, median",
-    "p95, ms": "95 %",
-    "Kaggle score, validation": "Kaggle score, validation images",
-    "to Keras": "to Keras",
-    "executed": "executed precision",
-}
 
 _BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n)(.*?)(<!-- /numbers -->)", re.DOTALL)
 
@@ -58,12 +46,6 @@ def rendered(text: str, results: Path) -> str:
         If a block names no renderer.
     """
     return _BLOCK.sub(lambda block: f"{block[1]}{RENDERERS[block[2]](results)}\n{block[4]}", text)
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table whose columns after the first are aligned to the right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -100,7 +82,7 @@ def _scores(results: Path) -> str:
         "AP50, pooled",
         "Dice",
     ]
-    return table(header, rows)
+    return markdown_table([header, *rows])
 
 
 def _scores_commands(results: Path) -> str:
@@ -110,7 +92,7 @@ def _scores_commands(results: Path) -> str:
 
 def _error_causes(results: Path) -> str:
     causes = _read(results / "scores" / "validation-litert" / "scores.json")["error_causes"]
-    return table(["cause", "nuclei"], [[cause, str(count)] for cause, count in causes.items()])
+    return markdown_table([["cause", "nuclei"], *([cause, str(count)] for cause, count in causes.items())])
 
 
 def _specimen(results: Path) -> str:
@@ -121,33 +103,43 @@ def _specimen(results: Path) -> str:
         for name, content in quantities.items()
     }
     pairs = [(group, other) for group, to in next(iter(quantities.values()))["ks_distance"].items() for other in to]
-    distances = table(
-        ["Kolmogorov-Smirnov distance", *(f"{group} to {other}" for group, other in pairs)],
+    distances = markdown_table(
         [
-            [
-                f"{name.replace('_', ' ')}, {content['of']}",
-                *(f"{content['ks_distance'][group][other]:.3f}" for group, other in pairs),
-            ]
-            for name, content in quantities.items()
-        ],
+            ["Kolmogorov-Smirnov distance", *(f"{group} to {other}" for group, other in pairs)],
+            *(
+                [
+                    f"{name.replace('_', ' ')}, {content['of']}",
+                    *(f"{content['ks_distance'][group][other]:.3f}" for group, other in pairs),
+                ]
+                for name, content in quantities.items()
+            ),
+        ]
     )
     levels = list(next(iter(next(iter(quantities.values()))["quantiles"].values())))
-    quantiles = table(
-        ["quantiles", *(f"{level} %" for level in levels)],
+    quantiles = markdown_table(
         [
-            [f"{titles[name]}: {group}", *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in at.values())]
-            for name, content in quantities.items()
-            for group, at in content["quantiles"].items()
-        ],
+            ["quantiles", *(f"{level} %" for level in levels)],
+            *(
+                [f"{titles[name]}: {group}", *map(_three_digits, at.values())]
+                for name, content in quantities.items()
+                for group, at in content["quantiles"].items()
+            ),
+        ]
     )
-    counts = table(
-        ["", "images", "nuclei", "nuclei that touch another"],
+    counts = markdown_table(
         [
-            [name, f"{group['images']:,}", f"{group['nuclei']:,}", f"{100 * group['touching']:.1f} %"]
-            for name, group in groups.items()
-        ],
+            ["", "images", "nuclei", "nuclei that touch another"],
+            *(
+                [name, f"{group['images']:,}", f"{group['nuclei']:,}", f"{100 * group['touching']:.1f} %"]
+                for name, group in groups.items()
+            ),
+        ]
     )
     return "\n\n".join([counts, distances, quantiles, f"```sh\n{report['command']}\n```"])
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
 def _conversions(results: Path) -> str:
@@ -182,17 +174,7 @@ def _conversions(results: Path) -> str:
         "equal counts, test",
         "verified",
     ]
-    return "\n\n".join([table(header, rows), f"```sh\n{report['command']}\n```"])
-
-
-def _speed(results: Path) -> str:
-    result = read_result(results / MACHINE / "net.json")
-    kept = [column for column in SPEED if column.title in _SPEED_COLUMNS]
-    rows = [[column.cell(row, result) for column in kept] for row in result.rows if row.error is None]
-    header = [_SPEED_COLUMNS[column.title] for column in kept]
-    return "\n\n".join(
-        [f"{device_title(result.device)}:", table(header, rows), f"```sh\n{result.command}\n```"],
-    )
+    return "\n\n".join([markdown_table([header, *rows]), f"```sh\n{report['command']}\n```"])
 
 
 RENDERERS: dict[str, Callable[[Path], str]] = {
@@ -201,18 +183,21 @@ RENDERERS: dict[str, Callable[[Path], str]] = {
     "error-causes": _error_causes,
     "specimen": _specimen,
     "conversions": _conversions,
-    "speed": _speed,
+    **speed_page.RENDERERS,
     **article_pages.RENDERERS,
     **endurance_page.RENDERERS,
+    **fast_path_page.RENDERERS,
 }
 
 
 def main() -> None:
-    """Rewrite the pages of the checkout in the working folder."""
+    """Rewrite the pages of the checkout in the working folder, and the report of its results."""
     root = Path.cwd()
+    results = root / "benchmarks" / "results"
+    speed_page.committed_report(results, results / speed_page.MACHINE / "report")
     for page in pages(root):
         text = page.read_text()
-        new = rendered(text, root / "benchmarks" / "results")
+        new = rendered(text, results)
         if new != text:
             page.write_text(new)
             sys.stdout.write(f"{page.relative_to(root)}\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from unetplus_bench import documents
+from unetplus_bench.report.page import MACHINE, committed_report
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,6 +15,12 @@ ROOT = Path(__file__).parents[2]
 def test_pages_hold_the_numbers_of_the_committed_result_files(page: Path) -> None:
     text = page.read_text()
     assert documents.rendered(text, ROOT / "benchmarks" / "results") == text, "run `make documents`"
+
+
+def test_the_committed_report_is_that_of_the_committed_result_files(tmp_path: Path) -> None:
+    results = ROOT / "benchmarks" / "results"
+    for made in committed_report(results, tmp_path):
+        assert made.read_text() == (results / MACHINE / "report" / made.name).read_text(), "run `make documents`"
 
 
 def test_a_changed_result_changes_the_page(tmp_path: Path) -> None:

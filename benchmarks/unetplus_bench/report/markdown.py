@@ -116,5 +116,11 @@ def _article() -> Iterator[str]:
     )
 
 
-def _lines(header: list[str], rule: list[str], rows: list[list[str]]) -> str:
+def markdown_table(lines: Sequence[Sequence[str]]) -> str:
+    """Return a table whose first line is its head and whose columns after the first are aligned to the right."""
+    header, *rows = lines
+    return _lines(header, ["---", *["---:"] * (len(header) - 1)], rows)
+
+
+def _lines(header: Sequence[str], rule: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *rows))

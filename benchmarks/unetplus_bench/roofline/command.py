@@ -103,8 +103,9 @@ def main(
         for one in reached:
             if one.layers:
                 console.print(_layers(one))
-            elif one.without_layers:
-                click.echo(f"no layers of {one.engine}: {one.without_layers}", err=True)
+        without = (one for one in reached if one.without_layers and not one.layers)
+        for said in dict.fromkeys(f"no layers of {one.engine}: {one.without_layers}" for one in without):
+            click.echo(said, err=True)
 
 
 def _engine(one: EngineRoof) -> dict[str, Any]:

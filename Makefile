@@ -7,12 +7,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PACKAGES := unetplus_edge runtime/unetplus_runtime export/unetplus_export benchmarks/unetplus_bench
 
-.PHONY: demo test lint format documents endurance check-wheels clean
+.PHONY: demo test coverage lint format documents endurance check-wheels clean
 
 demo: $(VENV)/.edge-installed
 	$(BIN)/unetplus-runtime demo --out demo
 
 test: $(VENV)/.all-installed lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# The same tests, and which lines none of them runs; not part of `test`, since it takes a third longer.
+coverage: $(VENV)/.all-installed
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile
 	$(BIN)/coverage combine --quiet

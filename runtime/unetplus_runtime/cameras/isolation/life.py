@@ -111,9 +111,8 @@ class Life:
             self._end(grace, "shutdown")
         else:
             # One that has hung up is ending; it may take a moment until its exit code is known.
-            self._end(_LAST_BREATH if is_dead else 0.0, "shutdown" if stopping.is_set() else "camera_lost")
-        if is_dead:
-            failure = self._death()
+            said = self._end(_LAST_BREATH if is_dead else 0.0, "shutdown" if stopping.is_set() else "camera_lost")
+            failure = failure or said or self._death()
         self._child.close()
         return failure
 
@@ -207,14 +206,20 @@ class Life:
     def _is_lossless(self) -> bool:
         return self.facts is not None and self.facts.lossless
 
-    def _end(self, grace: float, reason: DropReason) -> None:
-        """See the process dead, by force after some grace, and settle its counts."""
+    def _end(self, grace: float, reason: DropReason) -> str | None:
+        """See the process dead, by force after some grace, and settle its counts; return why it failed, if it says."""
         self._child.end(grace)
         self._ended = False
-        with suppress(_DriverError, LinkClosedError):
+        said = None
+        try:
             self._hear_all()  # frames that it had finished are as good as any
+        except _DriverError as error:
+            said = str(error)
+        except LinkClosedError:
+            pass
         self._child.listen()
         self._handover.end_life(self._child.totals(), reason)
+        return said
 
     def _death(self) -> str:
         """Return the sentence on a process that has ended and not said why."""

@@ -103,7 +103,7 @@ class Link:
         if not _ready(self._socket, select.POLLIN, timeout):
             return None
         try:
-            content, numbers, flags, _ = socket.recv_fds(self._socket, MAX_MESSAGE + 1, 1)
+            content, numbers, flags = self._receive_now()
         except BlockingIOError:
             return None
         except OSError as error:
@@ -124,6 +124,16 @@ class Link:
         """Hang up. Closing twice is no error."""
         with self._lock:
             self._socket.close()
+
+    def _receive_now(self) -> tuple[bytes, list[int], int]:
+        for _ in range(2):
+            try:
+                content, numbers, flags, _ = socket.recv_fds(self._socket, MAX_MESSAGE + 1, 1)
+            except ConnectionResetError:
+                # Told once, ahead of what the other side said, where it hung up without reading all.
+                continue
+            return content, numbers, flags
+        return b"", [], 0
 
     def _send_now(self, content: bytes, number: int | None) -> bool:
         try:

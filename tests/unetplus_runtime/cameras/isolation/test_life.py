@@ -112,6 +112,14 @@ def test_a_driver_that_ends_unasked_is_replaced_and_what_it_printed_is_kept(
     assert "no such library" in caplog.text
 
 
+def test_a_driver_that_fails_while_it_is_answered_is_heard(
+    isolate: Callable[..., Any], simulated: Callable[..., Any], impostor: Impostor, wait: Callable[..., None]
+) -> None:
+    need, failed = f'{{"is": "need", "bytes": 4, {_COUNTS}}}', f'{{"is": "failed", "reason": "gone", {_COUNTS}}}'
+    impostor(f"say('{need}'); say('{failed}')")
+    assert reason(isolate(simulated()), wait) == "gone"
+
+
 def test_a_program_that_cannot_be_started_is_told_of(
     isolate: Callable[..., Any],
     simulated: Callable[..., Any],

@@ -53,6 +53,17 @@ def test_what_was_said_before_the_end_is_heard() -> None:
     there.close()
 
 
+def test_what_was_said_is_heard_of_one_who_hung_up_without_listening() -> None:
+    here, there = pair()
+    there.send({"is": "free"})
+    here.send({"is": "failed"})
+    here.close()
+    assert there.receive(60) == ({"is": "failed"}, None)
+    with pytest.raises(LinkClosedError):
+        there.receive(60)
+    there.close()
+
+
 def test_a_closed_link_says_so() -> None:
     here, there = pair()
     here.close()

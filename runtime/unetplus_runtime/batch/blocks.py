@@ -48,7 +48,7 @@ def segment_in_blocks(run: RunContext, job: FrameJob, pages: Pages, grid: BlockG
         remove_work(work)
     large = job.large = LargeJob(pages.view(source.plane), grid, work, settings)
     if run.dask is not None:
-        _on_dask(run, run.dask, large, source, grid)
+        _on_dask(run, run.dask, large, job, grid)
     else:
         large.make_masks(run.segmenter, run.plan.shard, run.done)
     if run.plan.shard is None:
@@ -70,19 +70,19 @@ def _joined(run: RunContext, large: LargeJob, source: FrameSource, grid: BlockGr
     return run.row(source, shape, result.nuclei, result.mean_area, time.perf_counter() - begin)
 
 
-def _on_dask(run: RunContext, address: str, large: LargeJob, source: FrameSource, grid: BlockGrid) -> None:
+def _on_dask(run: RunContext, address: str, large: LargeJob, job: FrameJob, grid: BlockGrid) -> None:
     whole_range = large.begin()
     missing = large.missing
     for _ in range(len(grid.blocks) - len(missing)):
         run.done()
     segmenter = run.segmenter
     frame = RemoteFrame(
-        image=os.path.realpath(source.file.path),
+        image=job.planned.stamp,
         channel=run.plan.channel,
-        plane=source.plane,
+        plane=job.source.plane,
         grid=grid,
         whole_range=whole_range,
-        work=os.path.realpath(run.work_folder(source)),
+        work=os.path.realpath(run.work_folder(job.source)),
         bundle=os.path.realpath(segmenter.bundle.path),
         engine=segmenter.engine.engine,
         execution=segmenter.engine.executed_precision,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from unetplus_runtime.large.blocks import Block, BlockGrid
     from unetplus_runtime.pages import Plane
     from unetplus_runtime.pipeline import GridName
+    from unetplus_runtime.run_record import FileStamp
 
 _RETRIES = 3
 
@@ -35,8 +36,11 @@ class RemoteFrame:
 
     Attributes
     ----------
-    image, channel, plane
-        The frame.
+    image
+        Its file, and what tells that from another one of its name: a worker that still holds the file of
+        an earlier run open does not take it for this one.
+    channel, plane
+        Which frame of it.
     grid
         Its blocks.
     whole_range
@@ -51,7 +55,7 @@ class RemoteFrame:
         How blocks are cut for the engine.
     """
 
-    image: str
+    image: FileStamp
     channel: str | None
     plane: Plane
     grid: BlockGrid
@@ -147,7 +151,7 @@ def _opened(frame: RemoteFrame) -> tuple[MaskMaker, WorkFolder, object]:
         if found[name] != value:
             raise EngineError(f"a worker has another {name} ({found[name]}, not {value}); install the same everywhere")
     # The file stays open for the next blocks of this frame: as long as somebody holds its context.
-    held = open_pages(Path(frame.image), frame.channel)
+    held = open_pages(Path(frame.image.path), frame.channel)
     view = held.__enter__().view(frame.plane)
     maker = MaskMaker(view, frame.grid, frame.whole_range, segmenter)
     return maker, WorkFolder(Path(frame.work), frame.grid), held

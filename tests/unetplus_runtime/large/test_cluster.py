@@ -89,6 +89,21 @@ def test_a_cluster_of_which_one_worker_is_killed_finds_the_same(
     assert (tmp_path / "out" / "a_nuclei.csv").read_bytes() == (tmp_path / "whole" / "a_nuclei.csv").read_bytes()
 
 
+def test_a_worker_reads_the_image_that_is_there_now(
+    tmp_path: Path, bundle: Bundle, cluster: Any, make_blobs: Callable[..., NDArray[np.uint16]]
+) -> None:
+    address, _ = cluster
+    first = make_blobs(200, 300)
+    with Segmenter(bundle, "litert", threads=1) as segmenter:
+        for image in (first, np.ascontiguousarray(first[::-1])):  # with one range, as one that was taken again may have
+            tifffile.imwrite(tmp_path / "new.tif", image, tile=(64, 64))
+            (tmp_path / "new.tif").replace(tmp_path / "a.tif")
+            plan = make_plan([tmp_path / "a.tif"], tmp_path / "out", cutting=CUTTING, overwrite=True)
+            segment_files(plan, segmenter, dask=address, threads=1)
+        segment_files(make_plan([tmp_path / "a.tif"], tmp_path / "here", cutting=CUTTING), segmenter)
+    np.testing.assert_array_equal(labels(tmp_path / "out"), labels(tmp_path / "here"))
+
+
 def test_a_worker_with_another_model_is_refused(
     tmp_path: Path, bundle: Bundle, cluster: Any, make_blobs: Callable[..., NDArray[np.uint16]]
 ) -> None:

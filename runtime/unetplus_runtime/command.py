@@ -188,6 +188,15 @@ def segment(
         shard=shard,
         join=join,
     )
+    if plan.ended and shard is not None:
+        if as_json:
+            click.echo(json.dumps(_report(out, None, Outcome()), indent=2))
+        elif not quiet:
+            click.echo(
+                f"{click.format_filename(out)} holds the results of every frame already: "
+                f"part {shard.number} of {shard.count} has nothing to do"
+            )
+        return
     try:
         with (
             Segmenter(bundle, engine, threads, execution, grid) as segmenter,
@@ -239,10 +248,10 @@ def _refusal(out: Path, outcome: Outcome) -> str:
     )
 
 
-def _report(out: Path, engine: EngineInfo, outcome: Outcome) -> dict[str, Any]:
+def _report(out: Path, engine: EngineInfo | None, outcome: Outcome) -> dict[str, Any]:
     return {
         "out": str(out),
-        "engine": asdict(engine) | {"file": str(engine.file)},
+        "engine": None if engine is None else asdict(engine) | {"file": str(engine.file)},
         "frames": [asdict(row) for row in outcome.rows],
         "kept": outcome.kept,
         "refused": outcome.refused,

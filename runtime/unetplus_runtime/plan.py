@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from unetplus_edge.errors import InputError, OutputError
@@ -99,6 +99,8 @@ class Plan:
         Which part of the work is this run's; None is all.
     shards
         What shards have done, which this run ends; None where there are none to end.
+    ended
+        Whether this is a shard of work that is all done and joined: it has nothing to do.
     """
 
     out: Path
@@ -111,6 +113,7 @@ class Plan:
     cutting: Cutting = Cutting()
     shard: Shard | None = None
     shards: Record | None = None
+    ended: bool = False
 
     @property
     def frames(self) -> list[FrameSource]:
@@ -125,6 +128,10 @@ class Plan:
     def writes(self, planned: PlannedFile, source: FrameSource) -> bool:
         """Return whether this run writes the results of a frame."""
         return self.shard is None or (self.cutting.grid(source) is None and self.shard.has(planned.number))
+
+    def has_part_in(self, planned: PlannedFile, source: FrameSource) -> bool:
+        """Return whether there is something for this run to do in a frame; every shard has blocks of a large one."""
+        return self.writes(planned, source) or self.cutting.grid(source) is not None
 
     @property
     def steps(self) -> int:
@@ -209,8 +216,14 @@ def make_plan(
     _require_same_files(plan, before)
     if shards is not None:
         _require_same_files(plan, shards)
-    if not overwrite:
+    if overwrite:
+        return plan
+    try:
+        if _is_ended(plan):
+            return replace(plan, ended=True)
         _require_free(plan)
+    except OSError as error:
+        raise unwritable(out, error) from error
     return plan
 
 
@@ -261,15 +274,26 @@ def _require_same_files(plan: Plan, record: Record) -> None:
             )
 
 
+def _is_ended(plan: Plan) -> bool:
+    """Return whether a shard comes after its join: the summary is younger than all images, and no result is missing."""
+    if plan.shard is None or plan.before.settings is not None or plan.refused or not plan.files:
+        return False
+    summary = plan.out / SUMMARY
+    if not summary.exists():
+        return False
+    written = summary.stat().st_mtime_ns
+    return all(planned.stamp.modified <= written for planned in plan.files) and all(
+        path.exists() for source in plan.frames for path in plan.results(source)
+    )
+
+
 def _require_free(plan: Plan) -> None:
     claimed = plan.before.claimed | (plan.shards.claimed if plan.shards else frozenset())
-    paths = [path for source in plan.own_frames if source.id not in claimed for path in plan.results(source)]
+    sources = [frame for planned in plan.files for frame in planned.frames if plan.has_part_in(planned, frame)]
+    paths = [path for source in sources if source.id not in claimed for path in plan.results(source)]
     if plan.before.settings is None and plan.shard is None:
         paths.insert(0, plan.out / SUMMARY)
-    try:
-        existing = [path for path in paths if path.exists()]
-    except OSError as error:
-        raise unwritable(plan.out, error) from error
+    existing = [path for path in paths if path.exists()]
     if existing:
         more = f" and {len(existing) - 1} more results exist" if len(existing) > 1 else " exists"
         raise OutputError(f"{existing[0]}{more} already; replace with --overwrite, or name another --out folder")

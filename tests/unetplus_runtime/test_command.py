@@ -263,6 +263,18 @@ def test_a_large_frame_in_shares_has_the_nuclei_of_the_whole(
     assert pairs.shape[1] == len(np.unique(truth)) == len(np.unique(labels)) > 1
 
 
+def test_a_shard_after_the_join_says_that_there_is_nothing_to_do(bundle: Bundle, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = (images / "single.png", "--out", out, "--bundle", bundle.path)
+    for options in (["--shard", "1/1"], ["--join"]):
+        assert segment(*arguments, *options).exit_code == 0
+    result = segment(*arguments, "--shard", "1/1")
+    sentence = f"{out} holds the results of every frame already: part 1 of 1 has nothing to do\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (0, sentence, "")
+    report = json.loads(segment(*arguments, "--shard", "1/1", "--json").stdout)
+    assert (report["engine"], report["frames"]) == (None, [])
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -30,9 +30,9 @@ def frame_jobs(plan: Plan) -> Iterator[FrameJob]:
         with ExitStack() as stack:
             pages: Pages | None = None
             for source in planned.frames:
-                job = FrameJob(planned, source, plan.cutting.grid(source))
-                if job.grid is None and not plan.writes(planned, source):
+                if not plan.has_part_in(planned, source):
                     continue
+                job = FrameJob(planned, source, plan.cutting.grid(source))
                 job.row = _finished(plan, source)
                 if job.row is not None:
                     job.kept = True

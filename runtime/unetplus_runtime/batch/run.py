@@ -61,7 +61,8 @@ def segment_files(
     Frames are worked on side by side, each by one thread, as `Segmenter.stream` does; large ones one
     after the other by all. A frame that cannot be read or segmented is refused, and the run goes on.
     A run that is broken off, by an error or by the user, leaves complete results, their summary, and
-    a record by which the same plan made again goes on; so does a run that refused something.
+    a record by which the same plan made again goes on; so does a run that refused something. Of a plan
+    that is ended, nothing is done.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def segment_files(
         If the engine fails.
     """
     outcome = Outcome(refused=list(plan.refused))
-    if not plan.files:
+    if plan.ended or not plan.files:
         return outcome
     size = None if pixel_size is None else PixelSize(pixel_size, "--pixel-size")
     context = RunContext(plan, segmenter, size, done or (lambda: None), dask, threads)

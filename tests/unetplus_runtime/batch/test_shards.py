@@ -125,6 +125,43 @@ def test_a_shard_that_is_typed_again_goes_on(images: Path, tmp_path: Path, segme
     require_same_results(out, whole)
 
 
+def test_a_shard_that_is_typed_again_after_the_join_does_nothing(
+    images: Path, tmp_path: Path, segmenter: Segmenter
+) -> None:
+    for given in (images, images / "b.tif"):  # with frames of its own, and with blocks of a large one alone
+        out = tmp_path / f"of {given.name}"
+        run(given, out, segmenter, shard=Shard(1, 2))
+        run(given, out, segmenter, shard=Shard(2, 2))
+        run(given, out, segmenter, join=True)
+        before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+        assert run(given, out, segmenter, shard=Shard(1, 2)) == Outcome()
+        assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+@pytest.mark.parametrize("name", ["b.tif", "a.tif"])
+def test_a_shard_over_other_images_than_those_that_were_joined_is_refused(
+    images: Path, tmp_path: Path, segmenter: Segmenter, name: str
+) -> None:
+    out = tmp_path / "out"
+    run(images, out, segmenter, shard=Shard(1, 1))
+    run(images, out, segmenter, join=True)
+    before = names(out)
+    later = (out / "summary.csv").stat().st_mtime_ns + 1
+    os.utime(images / name, ns=(later, later))
+    with pytest.raises(OutputError, match="results exist already"):
+        run(images, out, segmenter, shard=Shard(1, 1))
+    assert names(out) == before
+
+
+def test_blocks_are_not_computed_where_a_result_is_in_their_way(
+    images: Path, tmp_path: Path, segmenter: Segmenter
+) -> None:
+    (tmp_path / "out" / "b_labels.ome.zarr").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"b_labels\.ome\.zarr exists already"):
+        run(images / "b.tif", tmp_path / "out", segmenter, shard=Shard(1, 2))
+    assert names(tmp_path / "out") == ["b_labels.ome.zarr"]
+
+
 def test_shards_at_the_same_time_do_not_meet(images: Path, tmp_path: Path, segmenter: Segmenter, whole: Path) -> None:
     out = tmp_path / "out"
     errors: list[BaseException] = []

@@ -218,7 +218,7 @@ def _folder_frames(folder: Path) -> list[_Frame]:
     if images.refused:
         raise InputError(images.refused[0])
     held_out = _held_out_content()
-    sources = [source for file in images.files for source in frames_of(file)]
+    sources = [source for file in images.files for source in frames_of(file).sources]
     for source in sources:
         if source.file.path.stem in validation_images():
             raise _held_out(source)

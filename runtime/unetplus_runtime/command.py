@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from unetplus_edge.manifest import EngineName
     from unetplus_runtime.engines import EngineInfo
     from unetplus_runtime.pipeline import GridName
+    from unetplus_runtime.plan import Plan
 
 
 class _Path(click.Path):
@@ -190,7 +191,7 @@ def segment(
     )
     if plan.ended and shard is not None:
         if as_json:
-            click.echo(json.dumps(_report(out, None, Outcome()), indent=2))
+            click.echo(json.dumps(_report(plan, None, Outcome()), indent=2))
         elif not quiet:
             click.echo(
                 f"{click.format_filename(out)} holds the results of every frame already: "
@@ -207,10 +208,10 @@ def segment(
         click.echo("What is done is kept: the same command, without --overwrite, goes on where it stopped.", err=True)
         raise
     if as_json:
-        click.echo(json.dumps(_report(out, segmenter.engine, outcome), indent=2))
+        click.echo(json.dumps(_report(plan, segmenter.engine, outcome), indent=2))
     elif not quiet:
-        for reason in segmenter.engine.passed_over:
-            click.echo(f"passed over {reason}", err=True)
+        for reason in (*segmenter.engine.passed_over, *plan.passed_over):
+            click.echo(f"passed over {printable(reason)}", err=True)
         if outcome.rows:
             click.echo(_sentence(out, segmenter.engine, outcome))
         if shard is not None:
@@ -248,12 +249,13 @@ def _refusal(out: Path, outcome: Outcome) -> str:
     )
 
 
-def _report(out: Path, engine: EngineInfo | None, outcome: Outcome) -> dict[str, Any]:
+def _report(plan: Plan, engine: EngineInfo | None, outcome: Outcome) -> dict[str, Any]:
     return {
-        "out": str(out),
+        "out": str(plan.out),
         "engine": None if engine is None else asdict(engine) | {"file": str(engine.file)},
         "frames": [asdict(row) for row in outcome.rows],
         "kept": outcome.kept,
+        "passed_over": plan.passed_over,
         "refused": outcome.refused,
     }
 

@@ -59,6 +59,22 @@ class FrameSource:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """What is to be segmented of a file.
+
+    Attributes
+    ----------
+    sources
+        The frames, in order.
+    passed_over
+        Series without the channel with the nuclei, in words; None where there are none.
+    """
+
+    sources: tuple[FrameSource, ...]
+    passed_over: str | None
+
+
+@dataclass(frozen=True)
 class Images:
     """What inputs stand for.
 
@@ -148,7 +164,7 @@ def _images_like(pattern: Path, passed_by: str | None, refused: list[str]) -> li
     return images
 
 
-def frames_of(file: ImageFile, channel: str | None = None) -> list[FrameSource]:
+def frames_of(file: ImageFile, channel: str | None = None) -> Frames:
     """Return the frames of a file, after a look at its headers.
 
     Parameters
@@ -164,7 +180,8 @@ def frames_of(file: ImageFile, channel: str | None = None) -> list[FrameSource]:
         If the file cannot be opened; see `unetplus_runtime.readers.open_pages`.
     """
     with open_pages(file.path, channel) as pages:
-        return [FrameSource("_".join(filter(None, (file.id, plane.label))), file, plane) for plane in pages.planes]
+        sources = (FrameSource("_".join(filter(None, (file.id, plane.label))), file, plane) for plane in pages.planes)
+        return Frames(tuple(sources), pages.passed_over)
 
 
 def _images_below(folder: Path, passed_by: str | None, refused: list[str]) -> list[tuple[Path, str]]:

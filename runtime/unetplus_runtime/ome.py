@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 import numpy as np
 
 from unetplus_edge.errors import InputError
-from unetplus_runtime.channels import find_channel, require_choice
+from unetplus_runtime.channels import COLOURS, Channels, choose_channels
 from unetplus_runtime.pages import Plane, cut_off, numbered
 from unetplus_runtime.pixel_size import PixelSize, pixel_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from xml.etree.ElementTree import Element
 
@@ -42,7 +42,16 @@ class _Pages:
     count: int | None
 
 
-def ome_planes(path: Path, text: str, pages: int, samples: int, channel: str | None) -> list[Plane]:
+@dataclass(frozen=True)
+class _Series:
+    """An image of which planes lie in this file."""
+
+    image: _Image
+    found: dict[tuple[int, int, int], int]  # by time, height and channel: the page
+    samples: int
+
+
+def ome_planes(path: Path, text: str, samples: Sequence[int], channel: str | None) -> tuple[list[Plane], str | None]:
     """Return the frames of an OME-TIFF file: every time and height of every image, in one channel.
 
     A set of several files describes all its planes in each; those that lie in another file are
@@ -54,12 +63,17 @@ def ome_planes(path: Path, text: str, pages: int, samples: int, channel: str | N
         The file, for its name.
     text
         Its OME-XML.
-    pages
-        How many it has.
     samples
-        Of a pixel in its first page. Where a plane is in colour, OME counts each as a channel.
+        Of a pixel, in each of its pages. Where a plane is in colour, OME counts each as a channel.
     channel
         As for `unetplus_runtime.readers.open_pages`.
+
+    Returns
+    -------
+    planes : list of Plane
+        The frames.
+    passed_over : str or None
+        Images without the channel, in words.
 
     Raises
     ------
@@ -77,14 +91,20 @@ def ome_planes(path: Path, text: str, pages: int, samples: int, channel: str | N
             raise InputError(f"{path} is described in {companion} alone; save it as an OME-TIFF file of its own")
         raise _unfit(path)
     here = _names_of(path, root, images)
-    planes: list[Plane] = []
+    series: dict[int, _Series] = {}
     for index, image in enumerate(images):
-        series = f"s{numbered(index, len(images))}" if len(images) > 1 else ""
-        found = dict(_pages_by_place(path, image, here, pages, samples))
-        planes += _chosen(path, image, found, samples, channel, series)
+        of_pixel = _samples(image, here, samples)
+        found = dict(_pages_by_place(path, image, here, len(samples), of_pixel))
+        if found:
+            series[index] = _Series(image, found, of_pixel)
+    chosen, passed_over = choose_channels(channel, _channels_of(path, series, channel), str(path))
+    planes: list[Plane] = []
+    for index, place in chosen.items():
+        label = f"s{numbered(index, len(images))}" if len(images) > 1 else ""
+        planes += _planes(series[index], place, label)
     if not planes:
         raise _unfit(path)
-    return planes
+    return planes, passed_over
 
 
 def _parse(path: Path, text: str) -> Element:
@@ -151,6 +171,12 @@ def _names_of(path: Path, root: Element, images: Sequence[_Image]) -> set[tuple[
     return mine or (named if len({file for file, _ in named}) == 1 else set())
 
 
+def _samples(image: _Image, here: set[tuple[str | None, str | None]], samples: Sequence[int]) -> int:
+    """Return the samples of a pixel in the first page of an image in this file; 1 where there is no such page."""
+    pages = (data.page for data in image.pages if (data.file, data.uuid) in here)
+    return next((samples[page] for page in pages if 0 <= page < len(samples)), 1)
+
+
 def _pages_by_place(
     path: Path, image: _Image, here: set[tuple[str | None, str | None]], pages: int, samples: int
 ) -> Iterator[tuple[tuple[int, int, int], int]]:
@@ -181,28 +207,31 @@ def _channels(image: _Image, samples: int) -> int:
     return max(image.sizes["C"] // samples, 1)
 
 
-def _chosen(
-    path: Path,
-    image: _Image,
-    found: dict[tuple[int, int, int], int],
-    samples: int,
-    channel: str | None,
-    series: str,
-) -> list[Plane]:
-    count = _channels(image, samples)
-    index = 0
-    if count > 1 and samples > 1:
-        raise InputError(f"{path} holds {count} channels that are in colour themselves; save each in grey")
-    if found and count > 1 and channel is None:
-        raise require_choice(image.names, count, str(path))
-    if found and samples == 1 and channel is not None:
-        index = find_channel(channel, image.names, count, str(path))
+def _channels_of(path: Path, series: Mapping[int, _Series], channel: str | None) -> dict[int, Channels]:
+    """Return the channels of each image: its planes, or the samples of those that are in colour."""
+    coloured = [each.samples > 1 for each in series.values()]
+    found: dict[int, Channels] = {}
+    for index, each in series.items():
+        count = _channels(each.image, each.samples)
+        if count > 1 and each.samples > 1:
+            raise InputError(f"{path} holds {count} channels that are in colour themselves; save each in grey")
+        if each.samples == 1:
+            found[index] = Channels(each.image.names, count)
+        elif channel is None and all(coloured):  # colours that are all equal are grey: reading will tell
+            found[index] = Channels((), 1)
+        else:
+            names = (*COLOURS, "")[: each.samples] if each.samples in (3, 4) else ()
+            found[index] = Channels(names, each.samples)
+    return found
+
+
+def _planes(series: _Series, channel: int, label: str) -> list[Plane]:
     planes = []
-    for (time, height, plane_channel), page in sorted(found.items()):
-        if plane_channel == index:
-            axes = (("t", time, image.sizes["T"]), ("z", height, image.sizes["Z"]))
+    for (time, height, plane_channel), page in sorted(series.found.items()):
+        if plane_channel == (0 if series.samples > 1 else channel):
+            axes = (("t", time, series.image.sizes["T"]), ("z", height, series.image.sizes["Z"]))
             labels = [f"{axis}{numbered(at, size)}" for axis, at, size in axes if size > 1]
-            planes.append(Plane("_".join(filter(None, [series, *labels])), page, image.pixel_size))
+            planes.append(Plane("_".join(filter(None, [label, *labels])), page, series.image.pixel_size))
     return planes
 
 

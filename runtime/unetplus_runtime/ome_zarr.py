@@ -6,13 +6,13 @@ import os
 from contextlib import contextmanager
 from importlib.util import find_spec
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from unetplus_edge.errors import InputError
 from unetplus_edge.imaging import as_frame
-from unetplus_runtime.channels import find_channel, require_choice
+from unetplus_runtime.channels import Channels, choose_channels
 from unetplus_runtime.pages import MAX_PLANES, Plane, damaged, numbered, require_size, unreadable
 from unetplus_runtime.pixel_size import pixel_size
 
@@ -72,16 +72,27 @@ class _View:
         return as_frame(np.ascontiguousarray(pixels), self._name)
 
 
+class _Series(NamedTuple):
+    multiscale: dict[str, Any]
+    array: Any  # of the first level
+    outer: dict[str, int]  # lengths of the axes before y and x, by name
+    channels: Channels
+
+
 class _OmeZarr:
     def __init__(self, path: Path, channel: str | None) -> None:
         import zarr
 
-        self._path, self._channel = path, channel
+        self._path = path
         self._views: list[_View] = []
         self.planes: Sequence[Plane] = []
         images = _images(path, zarr.open_group(path, mode="r"))
-        for index, image in enumerate(images):
-            self.planes += self._planes(image, f"s{numbered(index, len(images))}" if len(images) > 1 else "")
+        series = [self._series(image) for image in images]
+        channels = {index: each.channels for index, each in enumerate(series)}
+        chosen, self.passed_over = choose_channels(channel, channels, str(path))
+        for index, place in chosen.items():
+            label = f"s{numbered(index, len(images))}" if len(images) > 1 else ""
+            self.planes += self._planes(series[index], place, label)
 
     def read(self, plane: Plane) -> Frame:
         view = self._views[plane.page]
@@ -91,7 +102,7 @@ class _OmeZarr:
     def view(self, plane: Plane) -> FrameView:
         return self._views[plane.page]
 
-    def _planes(self, image: Any, series: str) -> list[Plane]:
+    def _series(self, image: Any) -> _Series:
         described = _described(image)
         multiscale = described["multiscales"][0]
         if not all(isinstance(axis, dict) for axis in multiscale.get("axes", [None])):
@@ -100,34 +111,31 @@ class _OmeZarr:
         array = image[multiscale["datasets"][0]["path"]]
         if array.ndim != len(axes) or axes != "".join(axis for axis in _AXES if axis in axes) or axes[-2:] != "yx":
             raise InputError(f"{self._path} has the axes {axes}; an image has t, c, z, y and x, or some of them")
+        outer = dict(zip(axes[:-2], array.shape[:-2], strict=True))
+        count = outer.get("c", 1)
+        channels = described.get("omero", {}).get("channels", [])
+        names = [str(channel.get("label", "")) for channel in channels] if len(channels) == count else []
+        return _Series(multiscale, array, outer, Channels(names, count))
+
+    def _planes(self, series: _Series, channel: int, label_of_series: str) -> list[Plane]:
+        multiscale, array, outer, _ = series
         if min(array.shape) < 1:
             raise damaged(self._path, ": it has no pixels")
         as_frame(np.ones((1, 1), array.dtype), str(self._path))
-        outer = dict(zip(axes[:-2], array.shape[:-2], strict=True))
         if prod(outer.values()) > MAX_PLANES:
             raise InputError(f"{self._path} claims more than {MAX_PLANES:,} frames; save it in parts")
-        chosen = self._chosen(described, outer.get("c", 1))
         size = _pixel_size(multiscale)
         planes = []
         for place in np.ndindex(*outer.values()):
             at = dict(zip(outer, place, strict=True))
-            if at.get("c", 0) != chosen:
+            if at.get("c", 0) != channel:
                 continue
             labels = [f"{axis}{numbered(at[axis], outer[axis])}" for axis in "tz" if outer.get(axis, 1) > 1]
-            label = "_".join(filter(None, [series, *labels]))
+            label = "_".join(filter(None, [label_of_series, *labels]))
             name = f"{self._path}, {label}" if label else str(self._path)
             planes.append(Plane(label, len(self._views), size, (array.shape[-2], array.shape[-1])))
             self._views.append(_View(array, place, name))
         return planes
-
-    def _chosen(self, described: dict[str, Any], count: int) -> int:
-        channels = described.get("omero", {}).get("channels", [])
-        names = [str(channel.get("label", "")) for channel in channels] if len(channels) == count else []
-        if self._channel is not None:
-            return find_channel(self._channel, names, count, str(self._path))
-        if count > 1:
-            raise require_choice(names, count, str(self._path))
-        return 0
 
 
 def _described(group: Any) -> dict[str, Any]:

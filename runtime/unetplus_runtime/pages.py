@@ -76,9 +76,12 @@ class Pages(Protocol):
     ----------
     planes
         Its frames, in the order in which they are segmented.
+    passed_over
+        Series without the channel with the nuclei, in words; None where there are none.
     """
 
     planes: Sequence[Plane]
+    passed_over: str | None
 
     def read(self, plane: Plane) -> Frame:
         """Return a frame: uint8, uint16 or float32, shape (height, width).

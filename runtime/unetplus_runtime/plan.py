@@ -65,12 +65,15 @@ class PlannedFile:
         What tells it from another one of its name.
     frames
         Its frames.
+    passed_over
+        Series of it without the channel, in words; None where there are none.
     """
 
     file: ImageFile
     number: int
     stamp: FileStamp
     frames: tuple[FrameSource, ...]
+    passed_over: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,11 @@ class Plan:
     def frames(self) -> list[FrameSource]:
         """All frames, in order."""
         return [frame for planned in self.files for frame in planned.frames]
+
+    @property
+    def passed_over(self) -> list[str]:
+        """What of the files has not the channel with the nuclei, one phrase for each such file."""
+        return [planned.passed_over for planned in self.files if planned.passed_over is not None]
 
     @property
     def own_frames(self) -> list[FrameSource]:
@@ -231,18 +239,18 @@ def _planned(
     file: ImageFile, number: int, channel: str | None, formats: Sequence[str], cutting: Cutting, refused: list[str]
 ) -> PlannedFile | None:
     try:
-        planned = PlannedFile(file, number, stamp_of(file.path), tuple(frames_of(file, channel)))
+        stamp, frames = stamp_of(file.path), frames_of(file, channel)
     except OSError as error:
         refused.append(str(unreadable(file.path, error)))
     except InputError as error:
         refused.append(str(error))
     else:
-        for source in planned.frames:
+        for source in frames.sources:
             most = max_name(_formats_of(cutting, source, formats))
             if len(os.fsencode(source.id.rpartition("/")[2])) > most:
                 refused.append(f"{file.path} has a name that is too long for those of its results; rename it")
                 return None
-        return planned
+        return PlannedFile(file, number, stamp, frames.sources, frames.passed_over)
     return None
 
 

@@ -48,6 +48,7 @@ def open_png(path: Path, channel: str | None = None) -> Iterator[Pages]:
 class _Png:
     def __init__(self, path: Path, shape: tuple[int, int], channel: str | None) -> None:
         self.planes: Sequence[Plane] = (Plane("", 0),)
+        self.passed_over: str | None = None
         self._path, self._shape, self._channel = path, shape, channel
 
     def view(self, plane: Plane) -> FrameView:

@@ -49,7 +49,8 @@ def open_pages(path: Path, channel: str | None = None) -> AbstractContextManager
         The file, whose suffix is one of `READERS`, or the folder of an OME-Zarr image.
     channel
         Name or number (from 1) of the channel with the nuclei. By default a file must have one
-        channel, or colours that are all equal.
+        channel, or colours that are all equal. Of several series, those that have not the channel are
+        passed over where another one has it.
 
     Raises
     ------

@@ -68,6 +68,7 @@ class _Tiff:
         self._count = len(headers)
         self._sample = channel  # where the channels are no samples of a pixel, there is none left to choose
         self._stacked = False
+        self.passed_over: str | None = None
         planes = self._find_planes()
         self.planes: Sequence[Plane] = [replace(plane, shape=self._shape(plane)) for plane in planes]
 
@@ -89,16 +90,14 @@ class _Tiff:
             raise _unexpected(name, error) from error
 
     def _shape(self, plane: Plane) -> tuple[int, int]:
-        _, height, width = self._headers[0 if self._stacked else plane.page]
-        return height, width
+        header = self._headers[0 if self._stacked else plane.page]
+        return header.height, header.width
 
     def _find_planes(self) -> Sequence[Plane]:
         first = self._file.pages[0]
         if self._file.is_ome:
-            planes = ome_planes(
-                self._path, self._file.ome_metadata or "", self._count, first.samplesperpixel, self._channel
-            )
-            self._sample = self._channel if first.samplesperpixel > 1 else None
+            samples = [header.samples for header in self._headers]
+            planes, self.passed_over = ome_planes(self._path, self._file.ome_metadata or "", samples, self._channel)
             return planes
         size = None
         axes: Axes = []
@@ -194,7 +193,8 @@ class _Tiff:
         alpha = image.ndim == 3 and any(
             kind in (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA) for kind in page.extrasamples[-1:]
         )
-        return as_frame(take_channel(image, self._sample, name, alpha=alpha), name)
+        sample = None if self._file.is_ome and page.samplesperpixel == 1 else self._sample
+        return as_frame(take_channel(image, sample, name, alpha=alpha), name)
 
 
 def _require_light(page: Any, name: str) -> None:

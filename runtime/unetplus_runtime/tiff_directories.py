@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAX_TAG_BYTES = 1 << 26
-_NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 256, 257
+_NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT, _SAMPLES = 254, 256, 257, 277
 _TYPE_BYTES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8], np.float64)
 
 
@@ -29,11 +29,14 @@ class PageHeader(NamedTuple):
         The NewSubfileType: bit 0 is set where the page is a reduced copy of another.
     height, width
         Pixels; 0 where they are missing.
+    samples
+        Numbers of a pixel: 1 in grey, 3 in colour.
     """
 
     kind: int
     height: int
     width: int
+    samples: int
 
 
 class _Kind(NamedTuple):
@@ -54,7 +57,7 @@ _SIGNATURES: dict[bytes, tuple[Literal["<", ">"], _Kind]] = {
 
 
 def page_headers(path: Path) -> list[PageHeader]:
-    """Return the kind and the size of each page of a TIFF file, as its directory has them.
+    """Return the kind, the size and the samples of each page of a TIFF file, as its directory has them.
 
     Parameters
     ----------
@@ -88,9 +91,10 @@ def page_headers(path: Path) -> list[PageHeader]:
             tags = _tags(file, order, kind)
             offset = None if tags is None else _number(file, order + kind.offset)
             if tags is not None and offset is not None:
-                headers.append(
-                    PageHeader(*(_value(tags, code, order) for code in (_NEW_SUBFILE_TYPE, _HEIGHT, _WIDTH)))
+                kind_of, height, width, samples = (
+                    _value(tags, code, order) for code in (_NEW_SUBFILE_TYPE, _HEIGHT, _WIDTH, _SAMPLES)
                 )
+                headers.append(PageHeader(kind_of, height, width, max(samples, 1)))
     if offset is None:
         raise cut_off(path, f"page {len(headers)}" if headers else "its header")
     if not headers:

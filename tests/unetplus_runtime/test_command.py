@@ -165,6 +165,21 @@ def test_errors_are_told_with_their_exit_code(
     assert not (tmp_path / "out").exists()
 
 
+def test_series_of_a_slide_without_the_channel_are_passed_over_aloud(
+    bundle: Bundle, tmp_path: Path, frame: NDArray[np.uint16]
+) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        file.write(frame, photometric="minisblack", metadata={"axes": "YX", "Channel": {"Name": ["DAPI"]}})
+        file.write(np.zeros((9, 8, 3), np.uint8), photometric="rgb", metadata={"axes": "YXS"})
+    phrase = f"series 2 of {tmp_path / 'a.ome.tif'}, without a channel DAPI"
+    arguments = (tmp_path / "a.ome.tif", "--bundle", bundle.path, "--channel", "DAPI")
+    result = segment(*arguments, "--out", tmp_path / "out")
+    assert (result.exit_code, result.stderr) == (0, f"passed over {phrase}\n")
+    assert (tmp_path / "out" / "a.ome_s1_labels.tif").exists()
+    report = json.loads(segment(*arguments, "--out", tmp_path / "told", "--json").stdout)
+    assert report["passed_over"] == [phrase]
+
+
 def test_an_engine_that_was_not_verified_is_refused_or_passed_over_aloud(
     make_bundle: Any, keras_file: Path, tflite_file: Path, images: Path, tmp_path: Path
 ) -> None:

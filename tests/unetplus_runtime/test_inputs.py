@@ -146,12 +146,12 @@ def test_folders_that_point_at_each_other_end(tmp_path: Path, touch: Callable[..
 
 def test_frames_of_one_page_have_the_id_of_their_file(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 20), np.uint8))
-    assert [source.id for source in frames_of(ImageFile(tmp_path / "a.tif", "day/a"))] == ["day/a"]
+    assert [source.id for source in frames_of(ImageFile(tmp_path / "a.tif", "day/a")).sources] == ["day/a"]
 
 
 def test_pages_are_numbered_so_that_they_sort(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((11, 20, 20), np.uint8), photometric="minisblack")
-    sources = frames_of(ImageFile(tmp_path / "a.tif", "a"))
+    sources = frames_of(ImageFile(tmp_path / "a.tif", "a")).sources
     assert [source.id for source in sources][:2] == ["a_page01", "a_page02"]
     assert sources[-1].id == "a_page11"
     assert [source.plane.page for source in sources] == list(range(11))
@@ -160,7 +160,7 @@ def test_pages_are_numbered_so_that_they_sort(tmp_path: Path) -> None:
 def test_times_and_heights_are_named(tmp_path: Path) -> None:
     stack = np.zeros((2, 11, 3, 20, 20), np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "TZCYX"})
-    sources = frames_of(ImageFile(tmp_path / "a.tif", "day/a"), channel="2")
+    sources = frames_of(ImageFile(tmp_path / "a.tif", "day/a"), channel="2").sources
     assert [source.id for source in sources][:2] == ["day/a_t1_z01", "day/a_t1_z02"]
     assert [source.plane.page for source in sources] == list(range(1, 66, 3))
 

@@ -45,7 +45,9 @@ def image(tiff_data: str, t: int = 1, z: int = 1, c: int = 1, order: str = "XYCZ
 
 
 def planes(text: str, pages: int, channel: str | None = None, samples: int = 1) -> list[tuple[str, int]]:
-    return [(plane.label, plane.page) for plane in ome_planes(Path("in/a.ome.tif"), text, pages, samples, channel)]
+    return [
+        (plane.label, plane.page) for plane in ome_planes(Path("in/a.ome.tif"), text, [samples] * pages, channel)[0]
+    ]
 
 
 @pytest.mark.parametrize("axes", ["TZCYX", "TCZYX", "CTZYX", "ZCTYX"])
@@ -92,6 +94,59 @@ def test_positions_are_told_apart(tmp_path: Path) -> None:
     with open_tiff(tmp_path / "a.ome.tif") as pages:
         sizes = [plane.pixel_size.micrometres for plane in pages.planes if plane.pixel_size]
     assert sizes == [0.5, 0.5, 0.25, 0.5, 0.5]
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    """Two channels at two heights, with the label in colour before and the whole glass in grey behind it."""
+    rng = np.random.default_rng(1)
+    with tifffile.TiffWriter(tmp_path / "slide.ome.tif", ome=True) as file:
+        file.write(rng.integers(0, 255, (9, 8, 3), np.uint8), photometric="rgb", metadata={"axes": "YXS"})
+        file.write(
+            noise(2, 2, 20, 30),
+            photometric="minisblack",
+            metadata={"axes": "ZCYX", "Channel": {"Name": ["GFP", "DAPI"]}},
+        )
+        file.write(noise(7, 6), photometric="minisblack", metadata={"axes": "YX"})
+    return tmp_path / "slide.ome.tif"
+
+
+def test_series_without_the_channel_are_passed_over(slide: Path) -> None:
+    stack = noise(2, 2, 20, 30)
+    for channel, index in (("DAPI", 1), ("gfp", 0)):
+        frames = read(slide, channel)
+        assert list(frames) == ["s2_z1", "s2_z2"]
+        np.testing.assert_array_equal(list(frames.values()), stack[:, index])
+    with open_tiff(slide, "DAPI") as pages:
+        assert pages.passed_over == f"series 1, 3 of {slide}, without a channel DAPI"
+    with open_tiff(slide, "1") as pages:
+        assert pages.passed_over is None
+
+
+def test_a_colour_or_a_number_is_looked_for_in_every_series(slide: Path) -> None:
+    assert list(read(slide, "blue")) == ["s1"]
+    assert list(read(slide, "2")) == ["s1", "s2_z1", "s2_z2"]
+    assert list(read(slide, "1")) == ["s1", "s2_z1", "s2_z2", "s3"]
+
+
+def test_a_channel_of_no_series_is_refused_with_all_that_there_are(slide: Path) -> None:
+    there = (
+        r"3 channels: 1 \(red\), 2 \(green\), 3 \(blue\), in other series 2 channels: 1 \(GFP\), 2 \(DAPI\), "
+        "in other series one channel"
+    )
+    with pytest.raises(InputError, match=rf"slide\.ome\.tif has no channel Cy5; it has {there}$"):
+        read(slide, "Cy5")
+    with pytest.raises(InputError, match=rf"slide\.ome\.tif holds {there}; name the one with the nuclei by --channel"):
+        read(slide)
+
+
+def test_a_grey_image_beside_one_in_colour_asks_for_the_choice(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        file.write(noise(20, 30), photometric="minisblack", metadata={"axes": "YX", "Channel": {"Name": ["DAPI"]}})
+        file.write(np.zeros((9, 8, 3), np.uint8), photometric="rgb", metadata={"axes": "YXS"})
+    with pytest.raises(InputError, match="holds one channel, in other series 3 channels"):
+        read(tmp_path / "a.ome.tif")
+    assert list(read(tmp_path / "a.ome.tif", "DAPI")) == ["s1"]
 
 
 def test_colour_samples_are_chosen_by_name(tmp_path: Path) -> None:

@@ -121,6 +121,38 @@ def test_series_of_a_converted_file_are_frames(tmp_path: Path) -> None:
             np.testing.assert_array_equal(pages.read(plane), image)
 
 
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    """A converted slide: two channels, the label in colour, the whole glass in a kind of numbers that no frame has."""
+    zarr.open_group(tmp_path / "slide.zarr", mode="w", zarr_format=2, attributes={"bioformats2raw.layout": 3})
+    series = [noise(2, 8, 9), noise(3, 5, 6), noise(3, 4, 4, dtype=np.int32)]
+    for number, image in enumerate(series):
+        write(tmp_path / "slide.zarr" / str(number), image, "cyx")
+    channels = {"channels": [{"label": name} for name in ("GFP", "DAPI")]}
+    zarr.open_group(tmp_path / "slide.zarr" / "0").attrs["omero"] = channels
+    return tmp_path / "slide.zarr"
+
+
+def test_series_without_the_channel_are_passed_over(slide: Path) -> None:
+    with open_ome_zarr(slide, "dapi") as pages:
+        (plane,) = pages.planes
+        assert plane.label == "s1"
+        np.testing.assert_array_equal(pages.read(plane), noise(2, 8, 9)[1])
+        assert pages.passed_over == f"series 2, 3 of {slide}, without a channel dapi"
+
+
+@pytest.mark.parametrize(
+    ("channel", "sentence"),
+    [
+        ("Cy5", r"has no channel Cy5; it has 2 channels: 1 \(GFP\), 2 \(DAPI\), in other series 3 channels$"),
+        (None, r"holds 2 channels: 1 \(GFP\), 2 \(DAPI\), in other series 3 channels; name the one with the nuclei"),
+    ],
+)
+def test_where_no_series_is_meant_all_channels_are_named(slide: Path, channel: str | None, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence), open_ome_zarr(slide, channel):
+        pass
+
+
 def test_the_field_of_a_plate_is_named(tmp_path: Path) -> None:
     plate = tmp_path / "plate.zarr"
     zarr.open_group(plate, mode="w", zarr_format=2, attributes={"plate": {}})
@@ -128,7 +160,7 @@ def test_the_field_of_a_plate_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a plate or a well; name the folders of its fields"), open_ome_zarr(plate):
         pass
     (file,) = find_images([plate / "A" / "1" / "0"]).files
-    assert len(frames_of(file)) == 1
+    assert len(frames_of(file).sources) == 1
 
 
 def test_a_folder_is_one_image_wherever_it_is_met(tmp_path: Path) -> None:

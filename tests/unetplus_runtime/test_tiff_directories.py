@@ -24,11 +24,12 @@ def directory(tags: list[tuple[int, int, int, int]], following: int) -> bytes:
 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("bigtiff", [False, True])
-def test_pages_are_counted_with_their_kind_and_size(tmp_path: Path, byteorder: Any, bigtiff: bool) -> None:
+def test_pages_are_counted_with_their_kind_size_and_samples(tmp_path: Path, byteorder: Any, bigtiff: bool) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif", byteorder=byteorder, bigtiff=bigtiff) as file:
         for subfiletype in (0, 1, 2):
             file.write(np.zeros((4 + 70_000 * subfiletype, 5), np.uint8), subfiletype=subfiletype)
-    assert page_headers(tmp_path / "a.tif") == [(0, 4, 5), (1, 70_004, 5), (2, 140_004, 5)]
+        file.write(np.zeros((4, 5, 3), np.uint8), photometric="rgb")
+    assert page_headers(tmp_path / "a.tif") == [(0, 4, 5, 1), (1, 70_004, 5, 1), (2, 140_004, 5, 1), (0, 4, 5, 3)]
 
 
 @pytest.mark.parametrize("lead_in", [0, 150])

@@ -84,7 +84,7 @@ def test_the_folder_gives_the_frames_and_names_that_segment_gives(
     got = {frame.metadata["id"]: frame.array for frame in read_all(camera)}
     expected = {}
     for file in find_images([tmp_path / "in"]).files:
-        for source in frames_of(file):
+        for source in frames_of(file).sources:
             with open_pages(file.path) as pages:
                 expected[source.id] = pages.read(source.plane)
     assert got.keys() == expected.keys()

@@ -173,7 +173,7 @@ def test_ome_tiff_holds_the_labels_and_the_pixel_size(
         (series,) = file.series
         assert (series.axes, series.dtype) == ("YX", dtype)
         np.testing.assert_array_equal(series.asarray(), two)
-        (plane,) = ome_planes(path, file.ome_metadata, 1, 1, None)
+        ((plane,), _) = ome_planes(path, file.ome_metadata, [1], None)
     assert plane.pixel_size is not None
     assert plane.pixel_size.micrometres == 0.25
 

@@ -141,6 +141,28 @@ def test_rois_select_exactly_the_pixels(
     np.testing.assert_array_equal(drawn, labels)
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["wide", "high"])
+def test_rois_past_16_bits_are_where_the_nuclei_are(
+    tmp_path: Path, make_segmented: MakeSegmented, turned: bool
+) -> None:
+    begins = [30_000, 60_530, 60_600, 65_530, 70_000]
+    labels = np.zeros((20, 70_100), np.int32)
+    for number, x in enumerate(begins, start=1):
+        labels[3:12, x : x + 10] = number
+    labels[5, 65_533] = labels[5, 30_003] = 0  # a hole: a composite ROI
+    labels[2, 70_010] = 5  # by its corner: coordinates between pixels
+    image = labels.T.copy() if turned else labels
+    rois = roifile.roiread(written(tmp_path, make_segmented(image), "rois"))
+    assert [roi.composite for roi in rois] == [True, False, False, True, False]
+    for roi, x in zip(rois, begins, strict=True):
+        rings = roi.coordinates(multi=True) if roi.composite else [roi.coordinates()]
+        points = np.concatenate(rings)[:, ::-1] if turned else np.concatenate(rings)
+        y, right = (2, x + 11) if x == 70_000 else (3, x + 10)
+        assert (points.min(axis=0).tolist(), points.max(axis=0).tolist()) == ([x, y], [right, 12])
+        box = (roi.top, roi.bottom) if turned else (roi.left, roi.right)
+        assert box == pytest.approx((min(x, 60_535), min(right, 60_535)), abs=1)
+
+
 def test_geojson_holds_one_valid_polygon_a_nucleus(
     tmp_path: Path, labels: NDArray[np.int32], make_segmented: MakeSegmented
 ) -> None:

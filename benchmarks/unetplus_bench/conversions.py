@@ -16,11 +16,11 @@ import click
 import numpy as np
 from rich.progress import track
 
-from unetplus_edge.bundle import open_bundle
 from unetplus_edge.commands import Command, command_line
 from unetplus_edge.datasets import open_dsb2018
 from unetplus_edge.evaluation import score_image, score_set
 from unetplus_edge.evaluation.matching import overlaps
+from unetplus_edge.zoo import DEFAULT, find_bundle
 from unetplus_export.targets import runnable
 from unetplus_export.verify import score_drop
 from unetplus_runtime import Segmenter
@@ -150,12 +150,12 @@ def _beside(
 
 
 @click.command(cls=Command)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", default=DEFAULT)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Result file, JSON.")
 @click.pass_context
-def main(context: click.Context, bundle: Path, out: Path) -> None:
+def main(context: click.Context, bundle: str, out: Path) -> None:
     """Compare the conversions of BUNDLE with its Keras model on the test images."""
-    found = report(open_bundle(bundle), open_dsb2018(labels="released").test)
+    found = report(find_bundle(bundle), open_dsb2018(labels="released").test)
     write_text(out, json.dumps({"command": command_line(context), **found}, indent=1) + "\n")
     for row in found["conversions"]:
         test = row.get("test_images")

@@ -1,6 +1,6 @@
 """Which way to cut frames for the engine segments best, and which is fastest.
 
-`python -m unetplus_bench.grids --bundle FOLDER --out FILE` scores every grid of
+`python -m unetplus_bench.grids [--bundle MODEL] --out FILE` scores every grid of
 `unetplus_runtime.pipeline` on the validation images that are larger than a patch and on simulated
 frames, says how many pixels near seams are on the other side of the threshold than in one piece, and
 times all grids in turns. The default is the most accurate of those that take no longer than the
@@ -20,12 +20,12 @@ from rich.progress import track
 
 from unetplus_bench.device import code_version, device_facts, warnings_about
 from unetplus_bench.preprocessing import in_turns
-from unetplus_edge.bundle import open_bundle
 from unetplus_edge.commands import Command, command_line
 from unetplus_edge.datasets import open_dsb2018
 from unetplus_edge.datasets.specimen import Specimen, simulate
 from unetplus_edge.evaluation import score_image, score_set
 from unetplus_edge.imaging import patch_spans
+from unetplus_edge.zoo import DEFAULT, find_bundle
 from unetplus_runtime.pipeline import GRIDS, halo_of
 from unetplus_runtime.results import write_text
 from unetplus_runtime.segmenter import Segmenter
@@ -117,17 +117,17 @@ def best_of(times: Mapping[str, Sequence[float]], scores: Sequence[dict[str, dic
 
 @click.command(cls=Command)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Result file, JSON.")
-@click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Model: a folder.")
+@click.option("--bundle", default=DEFAULT, show_default=True, help="The model: a folder, or a name in the zoo.")
 @click.option("--engine", default="openvino", show_default=True, help="What runs it; it takes frames in one piece.")
 @click.option("--execution", default="int8", show_default=True, help="Precision to compute in.")
 @click.option("--images", type=click.IntRange(1), help="Validation images to score; all that are larger than a patch.")
 @click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Of the times.")
 @click.pass_context
 def main(
-    context: click.Context, out: Path, bundle: Path, engine: Any, execution: Any, images: int | None, rounds: int
+    context: click.Context, out: Path, bundle: str, engine: Any, execution: Any, images: int | None, rounds: int
 ) -> None:
     """Score and time all ways to cut frames."""
-    before, model = device_facts(), open_bundle(bundle)
+    before, model = device_facts(), find_bundle(bundle)
     side = model.manifest.recipe.patch_side
     larger = [sample for sample in open_dsb2018().validation if max(sample.image().shape) > side]
     chosen = larger[:: max(len(larger) // images, 1)][:images] if images else larger

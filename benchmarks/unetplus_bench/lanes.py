@@ -1,6 +1,6 @@
 """Which way engines on a CPU take several patches soonest: threads that share each, or one thread a patch.
 
-`python -m unetplus_bench.lanes --bundle FOLDER --out FILE` times every verified conversion of a
+`python -m unetplus_bench.lanes [--bundle MODEL] --out FILE` times every verified conversion of a
 bundle both ways, in turns, and compares the answers, which are to be the same to the last bit.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 from rich.progress import track
 
 from unetplus_bench.device import code_version, device_facts, warnings_about
-from unetplus_edge.bundle import open_bundle
 from unetplus_edge.commands import Command, command_line
 from unetplus_edge.datasets.specimen import Specimen, simulate
 from unetplus_edge.imaging import PatchGrid, preprocess
+from unetplus_edge.zoo import DEFAULT, find_bundle
 from unetplus_runtime.engines import open_engine
 from unetplus_runtime.engines.lanes import LanedNetwork
 from unetplus_runtime.results import write_text
@@ -62,13 +62,13 @@ def opened(bundle: Bundle, threads: int | None) -> dict[str, LanedNetwork]:
 
 @click.command(cls=Command)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Result file, JSON.")
-@click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Model: a folder.")
+@click.option("--bundle", default=DEFAULT, show_default=True, help="The model: a folder, or a name in the zoo.")
 @click.option("--threads", type=click.IntRange(2), help="Threads of an engine.  [default: every core]")
 @click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Turns of each.")
 @click.pass_context
-def main(context: click.Context, out: Path, bundle: Path, threads: int | None, rounds: int) -> None:
+def main(context: click.Context, out: Path, bundle: str, threads: int | None, rounds: int) -> None:
     """Time the patches of a 1024 x 1024 frame on every engine with lanes, with and without them."""
-    before, model = device_facts(), open_bundle(bundle)
+    before, model = device_facts(), find_bundle(bundle)
     recipe = model.manifest.recipe
     frame = simulate(Specimen(height=SIDE, width=SIDE)).image
     patches = PatchGrid(SIDE, SIDE, recipe.patch_side).cut(preprocess(frame, recipe.preprocessing))

@@ -1,6 +1,6 @@
 """Measure the way from a frame to its nuclei beside its engine, and beside what libraries offer.
 
-`python -m unetplus_bench.frame_path --bundle FOLDER --out FILE` writes one result file. Every part
+`python -m unetplus_bench.frame_path [--bundle MODEL] --out FILE` writes one result file. Every part
 can be left out with `--parts`.
 """
 
@@ -25,6 +25,7 @@ from unetplus_edge.commands import Command, command_line
 from unetplus_edge.datasets import open_dsb2018
 from unetplus_edge.datasets.specimen import Specimen, simulate
 from unetplus_edge.errors import InputError
+from unetplus_edge.zoo import DEFAULT, find_bundle
 from unetplus_runtime.results import write_text
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _sides(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 
 @click.command(cls=Command)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Result file, JSON.")
-@click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Model: a folder.")
+@click.option("--bundle", default=DEFAULT, show_default=True, help="The model: a folder, or a name in the zoo.")
 @click.option("--engine", default="openvino", show_default=True, help="What runs it.")
 @click.option("--execution", default="int8", show_default=True, help="Precision to compute in.")
 @click.option("--threads", type=click.IntRange(1), help="Of everything.  [default: every core]")
@@ -125,7 +126,7 @@ def _sides(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 def main(
     context: click.Context,
     out: Path,
-    bundle: Path,
+    bundle: str,
     engine: Any,
     execution: Any,
     threads: int | None,
@@ -141,7 +142,7 @@ def main(
 ) -> None:
     """Measure the path from a frame to its nuclei: ratios, sizes and memory."""
     before = device_facts()
-    model = Model(bundle.resolve(), engine, execution, threads)
+    model = Model(find_bundle(bundle).path.resolve(), engine, execution, threads)
     tile = simulate(Specimen(height=SIDE, width=SIDE)).image
     chosen = parts.split(",")
     if unknown := set(chosen) - set(PARTS):

@@ -20,6 +20,7 @@ MAKERS: Final[Mapping[str, str]] = {
     "preprocessing": "unetplus_bench.preprocessing",
     "path": "unetplus_bench.frame_path",
     "path_fp32": "unetplus_bench.frame_path",
+    "path_xeon": "unetplus_bench.frame_path",
     "lanes": "unetplus_bench.lanes",
     "grids": "unetplus_bench.grids",
 }
@@ -67,13 +68,18 @@ def part(results: Path, name: str, file: str = "path") -> dict[str, Any]:
     return content
 
 
+def machine(results: Path, name: str) -> str:
+    """Return on which machine a file was measured."""
+    return escaped(device_title(read(results, name)["device"]))
+
+
 def commands(results: Path) -> str:
     """Return of every file what was typed, on which machine and commit, and what the machine was disturbed by."""
     blocks = []
     for name in MAKERS:
         report = read(results, name)
         commit = f", commit {report['commit']}" if report["commit"] else ""
-        blocks.append(f"`{FOLDER}/{name}.json`, {escaped(device_title(report['device']))}{commit}:")
+        blocks.append(f"`{FOLDER}/{name}.json`, {machine(results, name)}{commit}:")
         if report["warnings"]:
             blocks.append("\n>\n".join(f"> {escaped(warning)}" for warning in report["warnings"]))
         blocks.append(f"```sh\n{report['command']}\n```")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from unetplus_bench.frame_path.page.committed import part
+from unetplus_bench.frame_path.page.committed import machine, part
 from unetplus_bench.frame_path.path import ALONE, FRAME, STREAM
 from unetplus_bench.report.markdown import escaped, markdown_table
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FILES: Final = ("path", "path_fp32")
+FILES: Final = ("path", "path_fp32", "path_xeon")
 """Of the path; see `committed.MAKERS`. Only the first has more than the ratios."""
 
 _STAGE: Final = "stage "
@@ -21,7 +21,7 @@ _STRAIGHT: Final = "straightforward"
 
 def stages(results: Path) -> str:
     """Return the time of a frame beside its engine alone and the straightforward way, and that of each stage."""
-    return "\n\n".join(_stages(part(results, "ratios", file)) for file in FILES)
+    return "\n\n".join(_stages(part(results, "ratios", file), machine(results, file)) for file in FILES)
 
 
 def nuclei(results: Path) -> str:
@@ -54,7 +54,7 @@ def sizes(results: Path) -> str:
     return f"{markdown_table(lines)}\n\n{' '.join(told)}"
 
 
-def _stages(found: Mapping[str, Any]) -> str:
+def _stages(found: Mapping[str, Any], machine: str) -> str:
     ms = found["ms_per_frame"]
     best = found["best_of_the_engine_alone"]
     beside = [
@@ -79,5 +79,5 @@ def _stages(found: Mapping[str, Any]) -> str:
     shares = [["stage of a frame by itself", "ms, median", "share"]]
     shares += [[escaped(name), f"{one:.2f}", f"{100 * one / total:.1f} %"] for name, one in parts.items()]
     facts = found["engine"]
-    told = f"{facts['threads']} threads, {found['rounds']} rounds; ratios are medians over rounds."
+    told = f"{machine}, {facts['threads']} threads, {found['rounds']} rounds; ratios are medians over rounds."
     return "\n\n".join([markdown_table(beside), markdown_table(shares), told])

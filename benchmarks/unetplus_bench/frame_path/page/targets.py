@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from unetplus_bench.frame_path.page.committed import part, read
+from unetplus_bench.frame_path.page.committed import machine, part, read
 from unetplus_bench.frame_path.page.path import FILES
 from unetplus_bench.frame_path.page.preprocessing import RIVALS, own_times, rival_times
 from unetplus_bench.frame_path.path import FRAME, STREAM
@@ -49,10 +49,17 @@ class Line(NamedTuple):
 
 def table(results: Path) -> str:
     """Return all targets, what was measured, and whether it is enough."""
-    lines = [["what", "target", "measured", "met"]]
+    groups = (
+        ("preprocessing", _preprocessing(read(results, "preprocessing"))),
+        *((file, _ratios(part(results, "ratios", file))) for file in FILES),
+        ("path", _path(results)),
+        ("path", _memory(results)),
+    )
+    lines = [["what", "target", "measured", "met", "machine"]]
     lines += [
-        [escaped(line.what), line.target, line.measured, _said(line.met)]
-        for line in (*_preprocessing(read(results, "preprocessing")), *_path(results), *_memory(results))
+        [escaped(line.what), line.target, line.measured, _said(line.met), machine(results, file)]
+        for file, group in groups
+        for line in group
     ]
     return markdown_table(lines)
 
@@ -84,18 +91,20 @@ def _preprocessing(report: Mapping[str, Any]) -> Iterator[Line]:
                 yield Line(what, f"at most {MS_A_PATCH:g}", measured, max(ms) <= MS_A_PATCH)
 
 
+def _ratios(ratios: Mapping[str, Any]) -> Iterator[Line]:
+    model = ratios["engine"]["file"]
+    for name in (FRAME, STREAM):
+        ratio = ratios["to_the_engine_alone"][name]
+        what = f"{model}, {name}, 1024 x 1024: time to that of the engine alone"
+        yield Line(what, f"at most {TO_THE_ENGINE_ALONE:g}", f"{ratio:.2f}", ratio <= TO_THE_ENGINE_ALONE)
+    for name in (FRAME, STREAM):
+        faster = ratios["faster_than_straightforward"][name]
+        what = f"{model}, {name}, 1024 x 1024: times faster than the straightforward way"
+        enough = faster >= FASTER_THAN_STRAIGHTFORWARD
+        yield Line(what, f"at least {FASTER_THAN_STRAIGHTFORWARD}", f"{faster:.1f}", enough)
+
+
 def _path(results: Path) -> Iterator[Line]:
-    for ratios in (part(results, "ratios", file) for file in FILES):
-        model = ratios["engine"]["file"]
-        for name in (FRAME, STREAM):
-            ratio = ratios["to_the_engine_alone"][name]
-            what = f"{model}, {name}, 1024 x 1024: time to that of the engine alone"
-            yield Line(what, f"at most {TO_THE_ENGINE_ALONE:g}", f"{ratio:.2f}", ratio <= TO_THE_ENGINE_ALONE)
-        for name in (FRAME, STREAM):
-            faster = ratios["faster_than_straightforward"][name]
-            what = f"{model}, {name}, 1024 x 1024: times faster than the straightforward way"
-            enough = faster >= FASTER_THAN_STRAIGHTFORWARD
-            yield Line(what, f"at least {FASTER_THAN_STRAIGHTFORWARD}", f"{faster:.1f}", enough)
     found = part(results, "nuclei")
     images, (equal, of) = found["images"], EQUAL_COUNTS
     for name in (name for name in found if name not in ("images", "straightforward")):

@@ -89,6 +89,11 @@ def _path_fp32() -> dict[str, Any]:
     return {**_common("unetplus_bench.frame_path"), "ratios": ratios}
 
 
+def _path_xeon() -> dict[str, Any]:
+    device = {"cpu": {"model": "Another CPU", "cores": {"usable": 2}}}
+    return {**_common("unetplus_bench.frame_path"), "device": device, "ratios": _path()["ratios"]}
+
+
 def _path() -> dict[str, Any]:
     frame, stream = "a frame by itself", "a frame of a stream"
     return {
@@ -197,6 +202,7 @@ def made_results(tmp_path: Path) -> MakeResults:
             "preprocessing": _preprocessing(),
             "path": _path(),
             "path_fp32": _path_fp32(),
+            "path_xeon": _path_xeon(),
             "lanes": _lanes(),
             "grids": _grids(),
         }

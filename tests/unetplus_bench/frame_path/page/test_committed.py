@@ -31,7 +31,8 @@ def test_a_part_that_was_left_out_is_named(made_results: Any) -> None:
 def test_every_command_is_shown_with_its_machine_and_commit(made_results: Any) -> None:
     text = commands(made_results())
     for name, module in MAKERS.items():
-        head = f"`frame_path/{name}.json`, Made-up CPU, 2 cores, commit 0123456789ab:"
+        machine = "Another CPU" if name == "path_xeon" else "Made-up CPU"
+        head = f"`frame_path/{name}.json`, {machine}, 2 cores, commit 0123456789ab:"
         assert f"{head}\n\n```sh\npython -m {module} --out here.json\n```" in text
 
 

@@ -23,9 +23,12 @@ def test_stages_have_their_share_of_all_stages(made_results: Any) -> None:
 def test_each_file_of_the_path_has_its_tables(made_results: Any) -> None:
     text = stages(made_results())
     assert [text.count(f"| `{file}`, a frame of 1024 x 1024 |") for file in ("model_int8.xml", "model_fp32.xml")] == [
-        1,
+        2,
         1,
     ]
+    assert [
+        text.count(f"\n{machine}, 2 cores, 2 threads, 30 rounds;") for machine in ("Made-up CPU", "Another CPU")
+    ] == [2, 1]
     assert text.count("| the path: a frame by itself |") == 2
 
 

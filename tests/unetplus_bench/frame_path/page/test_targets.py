@@ -59,9 +59,15 @@ WHAT = {
     ],
 )
 def test_a_target_stands_beside_what_was_measured(what: str, rest: str, made_results: Any) -> None:
-    assert f"| {WHAT[what]} | {rest} |" in table(made_results()).splitlines()
+    assert f"| {WHAT[what]} | {rest} | Made-up CPU, 2 cores |" in table(made_results()).splitlines()
 
 
 def test_nothing_is_told_twice(made_results: Any) -> None:
     lines = table(made_results()).splitlines()
     assert len(set(lines)) == len(lines)
+
+
+def test_a_target_stands_beside_the_machine_that_was_measured(made_results: Any) -> None:
+    measured = f"| {WHAT['stream']} | at most 1.25 | 1.10 | yes |"
+    lines = [line for line in table(made_results()).splitlines() if line.startswith(measured)]
+    assert lines == [f"{measured} Made-up CPU, 2 cores |", f"{measured} Another CPU, 2 cores |"]

@@ -29,7 +29,7 @@ def test_each_file_of_the_path_has_its_tables(made_results: Any) -> None:
     assert [
         text.count(f"\n{machine}, 2 cores, 2 threads, 30 rounds;") for machine in ("Made-up CPU", "Another CPU")
     ] == [2, 1]
-    assert text.count("| the path: a frame by itself |") == 2
+    assert text.count("| the path: a frame by itself |") == 3
 
 
 def test_nuclei_are_counted_beside_those_of_the_straightforward_way(made_results: Any) -> None:

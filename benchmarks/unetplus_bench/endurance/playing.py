@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from unetplus_bench.device import code_version
 from unetplus_bench.endurance.parts import PARTS
+from unetplus_bench.endurance.processes import kill_marked
 from unetplus_bench.endurance.result import PartRecord, claims_of, runtime_hash
 from unetplus_bench.endurance.stage import Model, Stage
 from unetplus_edge.errors import UnetPlusError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_GONE = 10.0  # seconds in which a process that was killed is gone
 
 
 def play(
@@ -61,6 +64,9 @@ def play(
             error = str(given_up)
         except Exception as mistake:  # whatever a part meets, the next one is played
             error = f"{type(mistake).__name__}: {mistake}"
+        finally:
+            # An interruption may come while a daemon is started, before anybody could end it.
+            kill_marked(stage.mark, _GONE)
     return PartRecord(
         what=part.what,
         count=count,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -63,6 +65,17 @@ def left_behind(mark: str, patience: float) -> dict[int, str]:
     """Return the processes that still bear a mark after so many seconds; it returns as soon as there is none."""
     deadline = time.monotonic() + patience
     while (found := marked(mark)) and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+    return found
+
+
+def kill_marked(mark: str, patience: float) -> dict[int, str]:
+    """Kill the processes that bear a mark; return those that still live after so many seconds."""
+    deadline = time.monotonic() + patience
+    while (found := marked(mark)) and time.monotonic() < deadline:
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         time.sleep(_PAUSE)
     return found
 

@@ -137,11 +137,12 @@ def open_engine(
     for candidate in candidates:
         opened = _try_to_open(candidate, device, threads)
         if not isinstance(opened, EngineError):
-            passed_over = tuple(reason for rank, reason in sorted(refused) if rank < candidate.rank)
-            opened.info = replace(opened.info, passed_over=passed_over)
+            # Of several files of an engine, each may be refused for one reason.
+            passed_over = dict.fromkeys(reason for rank, reason in sorted(refused) if rank < candidate.rank)
+            opened.info = replace(opened.info, passed_over=tuple(passed_over))
             return opened
         refused.append((candidate.rank, f"{candidate.engine}: {opened}"))
-    reasons = "; ".join(reason for _, reason in sorted(refused))
+    reasons = "; ".join(dict.fromkeys(reason for _, reason in sorted(refused)))
     raise EngineError(reasons if engine != "auto" else f"no engine opens here: {reasons}")
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from unetplus_edge.bundle import update_manifest
+from unetplus_edge.bundle import add_conversion, update_manifest
 from unetplus_edge.errors import BundleError, EngineError, InputError
-from unetplus_edge.manifest import VerificationRecord
+from unetplus_edge.files import sha256_of
+from unetplus_edge.manifest import ConversionRecord, VerificationRecord
 from unetplus_runtime.engines import ENGINES, ORDER, open_engine
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unetplus_edge.bundle import Bundle
+    from unetplus_edge.manifest import Precision
 
     MakeBundle = Callable[..., Bundle]
 
@@ -78,6 +80,29 @@ def test_auto_passes_over_what_does_not_open_and_says_so(
         (reason,) = engine.info.passed_over
     assert "litert: " in reason
     assert "is no TFLite network" in reason
+
+
+def test_a_library_that_is_missing_is_told_of_once(
+    make_bundle: MakeBundle, keras_file: Path, tflite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_bundle(keras_file, tflite_file)
+    precisions: tuple[Precision, ...] = ("fp32", "int8")
+    for precision in precisions:
+        file = tmp_path / f"model_{precision}.xml"
+        file.write_text(precision)
+        record = ConversionRecord(
+            file=f"exports/{file.name}",
+            sha256=sha256_of(file),
+            target="openvino",
+            stored_precision=precision,
+            verifications=(VerificationRecord(engine="openvino", executed_precision=precision, verified=True),),
+        )
+        bundle = add_conversion(bundle, file, record)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with open_engine(bundle) as engine:
+        assert engine.info.engine == "litert"
+        (reason,) = engine.info.passed_over
+    assert reason.startswith("openvino: the library of the openvino engine is not installed")
 
 
 def test_if_none_opens_every_reason_is_told(make_bundle: MakeBundle, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pytest
+import tifffile
 
 from unetplus_runtime.engines import EngineInfo
 
@@ -88,3 +89,14 @@ def frame() -> NDArray[np.uint16]:
     for top, left, radius in rng.uniform((10, 10, 5), (140, 190, 14), (12, 3)):
         image[np.hypot(y - top, x - left) < radius] += 1500
     return np.clip(image, 0, 4095).astype(np.uint16)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Three images; the second is damaged."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a", "c"):
+        tifffile.imwrite(folder / f"{name}.tif", np.zeros((64, 64), np.uint8))
+    (folder / "b.png").write_bytes(b"no image")
+    return folder

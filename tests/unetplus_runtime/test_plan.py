@@ -13,17 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """Three images; the second is damaged."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for name in ("a", "c"):
-        tifffile.imwrite(folder / f"{name}.tif", np.zeros((64, 64), np.uint8))
-    (folder / "b.png").write_bytes(b"no image")
-    return folder
-
-
 def test_a_plan_lists_frames_and_what_cannot_be_opened(images: Path, tmp_path: Path) -> None:
     tifffile.imwrite(images / "d.tif", np.zeros((3, 64, 64), np.uint16), photometric="minisblack")
     plan = make_plan([images], tmp_path / "out")

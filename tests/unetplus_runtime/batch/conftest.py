@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import tifffile
 
 from unetplus_runtime.segmenter import Segmenter
 
@@ -40,17 +39,6 @@ class Results:
 def results() -> type[Results]:
     """Looks at a folder of results."""
     return Results
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """Three images; the second is damaged."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for name in ("a", "c"):
-        tifffile.imwrite(folder / f"{name}.tif", np.zeros((64, 64), np.uint8))
-    (folder / "b.png").write_bytes(b"no image")
-    return folder
 
 
 @pytest.fixture

@@ -74,5 +74,7 @@ def joined(tensors: list[KerasTensor], name: str) -> KerasTensor:
 
 
 def probability(x: KerasTensor, l2: float) -> KerasTensor:
-    """1x1 convolution and sigmoid: the probability of nucleus, one channel."""
-    return layers.Conv2D(1, 1, activation="sigmoid", kernel_regularizer=kernel_penalty(l2), name="probability")(x)
+    """1x1 convolution and sigmoid: the probability of nucleus, one channel; in float32 whatever the policy."""
+    return layers.Conv2D(
+        1, 1, activation="sigmoid", kernel_regularizer=kernel_penalty(l2), dtype="float32", name="probability"
+    )(x)

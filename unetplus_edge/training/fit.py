@@ -17,6 +17,7 @@ from unetplus_edge.networks import build_network
 from unetplus_edge.training.losses import CrossEntropyLogDice
 from unetplus_edge.training.patches import Patches, PatchMaker
 from unetplus_edge.training.run_folder import EpochRecord, RunFolder
+from unetplus_edge.training.tensorflow_kernels import use_fast_kernels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +68,7 @@ def fit(recipe: Recipe, data: TrainingData, run: RunFolder, progress: Progress |
     _make_deterministic(recipe.seed)
     finished = len(run.records())
     model = _read_model(run.checkpoint(finished)) if finished else _new_model(recipe, run)
+    use_fast_kernels(model)
     epochs = range(finished + 1, recipe.total_epochs + 1)
     with _memory_watched(recipe.batch_size), ThreadPoolExecutor(1) as ahead:
         maker = PatchMaker(data, recipe)
@@ -98,7 +100,7 @@ def _read_model(checkpoint: Path) -> keras.Model:
 
 
 def _new_model(recipe: Recipe, run: RunFolder) -> keras.Model:
-    model = build_network(recipe.architecture, (recipe.patch_side, recipe.patch_side))
+    model = build_network(recipe.architecture, (recipe.patch_side, recipe.patch_side), recipe.precision)
     if recipe.fine_tuned_from is not None:
         model.set_weights(_read_model(run.first).get_weights())
     model.compile(

@@ -11,6 +11,8 @@ from unetplus_edge.datasets.augmentation import Augmentation
 from unetplus_edge.datasets.dsb2018 import Labels
 from unetplus_edge.imaging import PATCH_SIDE, Postprocessing, Preprocessing
 
+Precision = Literal["float32", "mixed_bfloat16"]
+
 Split = Literal["validation_images", "patches", "all_patches"]
 
 
@@ -72,6 +74,10 @@ class Recipe(BaseModel):
     bce_weight, dice_smoothing
         Loss = bce_weight * binary cross entropy + mean over patches of -log Dice, with the
         smoothing added to both halves of the Dice fraction; the network's L2 penalty comes on top.
+    precision
+        What the network computes in while it is trained. "mixed_bfloat16": most layers in bfloat16,
+        weights and loss in float32; faster where the processor has AMX, or on a GPU. The model that
+        comes of it computes in float32 either way.
     seed
         Seed of all chance: weights, order, augmentation, dropout.
     fine_tuned_from
@@ -98,6 +104,7 @@ class Recipe(BaseModel):
     extra_learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     bce_weight: Annotated[float, Field(ge=0)] = 1.0
     dice_smoothing: Annotated[float, Field(gt=0)] = 1.0
+    precision: Precision = "float32"
     seed: Annotated[int, Field(ge=0)] = 0
     fine_tuned_from: Origin | None = None
 

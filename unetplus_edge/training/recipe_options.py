@@ -39,6 +39,7 @@ _PARTS: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
             "extra_learning_rate": "Learning rate of the second part.",
             "bce_weight": "Weight of the binary cross entropy beside -log Dice.",
             "dice_smoothing": "Added to both halves of the Dice fraction.",
+            "precision": "What is computed in while training; mixed_bfloat16 is faster on a CPU with AMX and on a GPU.",
             "seed": "Seed of all chance: weights, order, augmentation, dropout.",
         },
     ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unetplus_edge.architectures import architecture_from_name
 from unetplus_edge.errors import InputError, TrainingError
 from unetplus_edge.imaging import Preprocessing
-from unetplus_edge.training.recipe import Recipe
+from unetplus_edge.training.recipe import Precision, Recipe
 from unetplus_edge.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ PATCHES_PER_EPOCH: Final = 400
 
 BATCH_SIZE: Final = 4
 """So that an epoch of so few patches still has 100 steps; the article does not say its own."""
+
+PRECISION: Final[Precision] = "mixed_bfloat16"
+"""For the same reason; and a GPU takes less time in it too."""
 
 PREPROCESSING: Final = Preprocessing(tv_scheme="primal_dual", tv_iterations=12)
 """As near to the solution as 30 iterations of Chambolle's, in two thirds of the time a frame or less."""
@@ -128,6 +131,7 @@ def _member(network: str, ending: str = "", l2: float | None = None) -> Member:
         random_patches=1,
         patches_per_epoch=PATCHES_PER_EPOCH,
         batch_size=BATCH_SIZE,
+        precision=PRECISION,
         **changes,
     )
     return Member("_".join(filter(None, [network, ending])), recipe)

@@ -17,6 +17,7 @@ from unetplus_edge.errors import OutputError, TrainingError
 from unetplus_edge.files import sha256_of
 from unetplus_edge.imaging import Postprocessing
 from unetplus_edge.manifest import DataSetRecord, Manifest, TensorRecord
+from unetplus_edge.networks import build_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +57,8 @@ def bundle_of(run: RunFolder, data: TrainingData, path: Path) -> Bundle:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         model = unfinished / "inference.keras"
-        keras.models.load_model(run.best, compile=False).save(model)
         side = recipe.patch_side
+        _in_float32(keras.models.load_model(run.best, compile=False), recipe).save(model)
         manifest = Manifest(
             name=recipe.architecture.name,
             recipe=recipe,
@@ -77,6 +78,13 @@ def bundle_of(run: RunFolder, data: TrainingData, path: Path) -> Bundle:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return Bundle(path, manifest)
+
+
+def _in_float32(trained: keras.Model, recipe: Recipe) -> keras.Model:
+    """Return the network as inference computes it, whatever the precision of the training."""
+    model = build_network(recipe.architecture, trained.input_shape[1:3])
+    model.set_weights(trained.get_weights())
+    return model
 
 
 def _data_set(recipe: Recipe, data: TrainingData) -> DataSetRecord:

@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 
     from unetplus_bench.article.tables import Cells
     from unetplus_edge.imaging.tv import Scheme
+    from unetplus_edge.training.recipe import Precision
 
 
 _SCHEMES: Final[Mapping[Scheme, str]] = {
     "chambolle": "Chambolle's scheme of 2004",
     "primal_dual": "Chambolle and Pock's primal-dual scheme of 2011, which are as near to the solution as 30 of "
     "Chambolle's of 2004,",
+}
+
+
+_PRECISIONS: Final[Mapping[Precision, str]] = {
+    "float32": "float32",
+    "mixed_bfloat16": "bfloat16 while training, but for weights and loss; the models themselves compute in float32",
 }
 
 
@@ -63,6 +70,7 @@ def _recipe(_: Path) -> str:
         [
             f"- {recipe.epochs} epochs of {epoch}, Adam at {recipe.learning_rate:g}, batches of {recipe.batch_size}; "
             "the model of the lowest validation loss is kept;",
+            f"- computed in {_PRECISIONS[recipe.precision]};",
             *(f"- {_longer(width)};" for width in sorted(WIDTHS)),
             f"- {recipe.random_patches} random patch an image beside the grid, kept where nucleus / background is "
             f"above {recipe.min_foreground_ratio:g}; masks as released, without a gap between nuclei;",

@@ -115,6 +115,23 @@ def test_a_network_gives_a_probability_for_every_pixel(architecture: Architectur
 
 
 @pytest.mark.parametrize("architecture", _TINY, ids=lambda architecture: architecture.name)
+def test_in_bfloat16_a_network_keeps_its_weights_and_gives_its_probability_in_float32(
+    architecture: Architecture,
+) -> None:
+    plain, mixed = build_network(architecture, (8, 12)), build_network(architecture, (8, 12), "mixed_bfloat16")
+    assert keras.config.dtype_policy().name == "float32"
+    computed_in = {layer.compute_dtype for layer in mixed.layers if layer.weights and layer.name != "probability"}
+    assert computed_in == {"bfloat16"}
+    assert {weight.dtype for weight in mixed.weights} == {"float32"}
+    mixed.set_weights(plain.get_weights())
+    images = np.random.default_rng(0).random((3, 8, 12, 1), np.float32)
+    expected, answer = (np.asarray(model.predict_on_batch(images)) for model in (plain, mixed))
+    assert answer.dtype == np.float32
+    assert (answer != expected).any()
+    np.testing.assert_allclose(answer, expected, atol=0.02)
+
+
+@pytest.mark.parametrize("architecture", _TINY, ids=lambda architecture: architecture.name)
 def test_weights_do_not_depend_on_the_size_of_the_input(architecture: Architecture) -> None:
     small, large = build_network(architecture, (4, 4)), build_network(architecture, (16, 24))
     assert [weight.shape for weight in small.weights] == [weight.shape for weight in large.weights]

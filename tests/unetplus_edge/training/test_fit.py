@@ -172,8 +172,17 @@ fit(run.recipe(), data, run, Wait())
     assert {path.name for path in killed.path.iterdir()} == {path.name for path in unbroken.path.iterdir()}
 
 
-def test_a_run_with_dropout_ends_alike_broken_and_unbroken(tmp_path, drawn_data, tiny_recipe):
-    recipe = tiny_recipe.model_copy(update={"architecture": UNetPlusPlus(base_filters=2, depth=2), "epochs": 2})
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architecture": UNetPlusPlus(base_filters=2, depth=2)},
+        {"architecture": UNetPlusPlus(base_filters=2, depth=2), "precision": "mixed_bfloat16"},
+        {"precision": "mixed_bfloat16"},
+    ],
+    ids=["dropout", "dropout-bfloat16", "batch-norm-bfloat16"],
+)
+def test_a_run_ends_alike_broken_and_unbroken(tmp_path, drawn_data, tiny_recipe, changes):
+    recipe = tiny_recipe.model_copy(update={**changes, "epochs": 2})
     unbroken, broken = (started(tmp_path / name, recipe) for name in ("unbroken", "broken"))
     fit(recipe, drawn_data, unbroken)
     with pytest.raises(KeyboardInterrupt):
@@ -183,6 +192,16 @@ def test_a_run_with_dropout_ends_alike_broken_and_unbroken(tmp_path, drawn_data,
         (broken.path / name).write_text("cut short")
     fit(recipe, drawn_data, broken)
     assert_same_ending(broken, unbroken)
+
+
+def test_a_training_in_bfloat16_learns_much_the_same(tmp_path, drawn_data, whole):
+    run, _ = whole
+    recipe = run.recipe().model_copy(update={"precision": "mixed_bfloat16"})
+    other = started(tmp_path, recipe)
+    fit(recipe, drawn_data, other)
+    losses, others = ([record.loss for record in one.records()] for one in (run, other))
+    assert others != losses
+    assert others == pytest.approx(losses, rel=0.02)
 
 
 def test_the_second_part_has_its_own_learning_rate(two_phases):

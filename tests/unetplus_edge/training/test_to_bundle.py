@@ -44,6 +44,18 @@ def test_the_bundle_holds_the_best_model(run, drawn_data, tmp_path):
     assert (bundle.manifest.best_epoch, bundle.manifest.epochs_trained) == (2, 3)
 
 
+def test_what_was_trained_in_bfloat16_is_bundled_in_float32(drawn_data, tiny_recipe, tmp_path):
+    recipe = tiny_recipe.model_copy(update={"precision": "mixed_bfloat16"})
+    run = RunFolder(tmp_path / "run")
+    run.start(recipe)
+    model = build_network(recipe.architecture, (32, 32), recipe.precision)
+    run.finish_epoch(model, EpochRecord(1, 0.01, 16, 1.0, 0.5, 1.0))
+    bundled = keras.models.load_model(bundle_of(run, drawn_data, tmp_path / "bundle").keras_path)
+    assert {layer.compute_dtype for layer in bundled.layers} == {"float32"}
+    for weight, trained in zip(bundled.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, trained)
+
+
 def test_the_bundled_model_has_no_optimiser(run, drawn_data, tmp_path):
     bundle = bundle_of(run, drawn_data, tmp_path / "bundle")
     assert keras.models.load_model(run.best).optimizer is not None

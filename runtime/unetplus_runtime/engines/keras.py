@@ -182,10 +182,11 @@ def _load(path: Path) -> Any:
 def _side(model: Any, path: Path) -> int:
     shapes = [model.input_shape, model.output_shape]
     side = shapes[0][1] if isinstance(shapes[0], tuple) and len(shapes[0]) == 4 else None
-    dtypes = {str(variable.dtype) for variable in model.variables}
+    # Without the states of dropout's random numbers, which are integers and of no use here.
+    dtypes = {str(weight.dtype) for weight in model.weights} | {layer.compute_dtype for layer in model.layers}
     if side is None or shapes != [(None, side, side, 1)] * 2 or dtypes != {"float32"}:
         raise EngineError(
-            f"{path} has input {shapes[0]}, output {shapes[1]} and weights in {', '.join(sorted(dtypes))}; this engine "
-            "runs float32 networks from (n, side, side, 1) to the same shape: build one with unetplus-train"
+            f"{path} has input {shapes[0]}, output {shapes[1]} and computes in {', '.join(sorted(dtypes))}; this "
+            "engine runs float32 networks from (n, side, side, 1) to the same shape: build one with unetplus-train"
         )
     return int(side)

@@ -86,6 +86,28 @@ def test_networks_of_other_shapes_are_refused(tmp_path: Path) -> None:
             KerasEngine(tmp_path / name)
 
 
+def test_a_network_that_was_trained_with_dropout_opens(tmp_path: Path, patches: NDArray[np.float32]) -> None:
+    """It keeps the states of its random numbers, which are integers, among its variables."""
+    from unetplus_edge.architectures import UNetPlusPlus
+    from unetplus_edge.networks import build_network
+
+    model = build_network(UNetPlusPlus(base_filters=2, depth=2), (64, 64))
+    model.save(tmp_path / "dropout.keras")
+    with KerasEngine(tmp_path / "dropout.keras") as engine:
+        expected = np.asarray(model(patches[:1], training=False))
+        np.testing.assert_allclose(engine.infer(patches[:1]), expected, atol=1e-6)
+
+
+def test_a_network_that_computes_in_bfloat16_is_refused(tmp_path: Path) -> None:
+    """The checkpoint of a training is one; its bundle is not."""
+    from unetplus_edge.architectures import UNetPlus
+    from unetplus_edge.networks import build_network
+
+    build_network(UNetPlus(base_filters=2, depth=2), (64, 64), "mixed_bfloat16").save(tmp_path / "mixed.keras")
+    with pytest.raises(EngineError, match=r"mixed\.keras .* computes in bfloat16, float32; this engine"):
+        KerasEngine(tmp_path / "mixed.keras")
+
+
 def test_another_precision_or_device_is_refused(keras_file: Path) -> None:
     with pytest.raises(EngineError, match="keras has precision fp32 here, not fp16"):
         KerasEngine(keras_file, execution="fp16")

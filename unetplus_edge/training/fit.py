@@ -105,7 +105,7 @@ def _new_model(recipe: Recipe, run: RunFolder) -> keras.Model:
         model.set_weights(_read_model(run.first).get_weights())
     model.compile(
         optimizer=keras.optimizers.Adam(recipe.learning_rate),
-        loss=CrossEntropyLogDice(recipe.bce_weight, recipe.dice_smoothing),
+        loss=CrossEntropyLogDice(recipe.bce_weight, recipe.dice_smoothing, recipe.gap_weight),
         # TensorFlow's own kernels are faster on a CPU than what XLA makes of the same graph.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )

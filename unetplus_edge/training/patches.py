@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from unetplus_edge.training.recipe import Recipe
 
+GAP: Final = 2
+"""In a mask to learn, a pixel of the gap between nuclei that touch: background, with a weight of its own."""
+
 _LEAST_FIELD = 32
 """Side of the smallest field that is simulated, in pixels."""
 
@@ -42,7 +45,7 @@ class Patches:
     images
         float32 in [0, 1], shape (n, side, side, 1).
     masks
-        uint8, 0 or 1, same shape.
+        uint8, same shape: 1 is nucleus, 0 and `GAP` are not.
     """
 
     images: NDArray[np.float32]
@@ -199,6 +202,7 @@ class PatchMaker:
         side = self._recipe.patch_side
         ready = preprocess(image, self._recipe.preprocessing)
         mask = mask_to_learn(labels, self._recipe.gap)
+        mask[(labels > 0) & (mask == 0)] = GAP
         return Patches(_windows(ready, side, origins), _windows(mask, side, origins))
 
 

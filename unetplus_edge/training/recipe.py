@@ -54,6 +54,9 @@ class Recipe(BaseModel):
     gap
         Pixels that touching nuclei lose on either side in the mask that is learnt; 0 is the
         article's plain union of the nuclei.
+    gap_weight
+        Weight of these pixels in the cross entropy, where all others have 1, as Ronneberger 2015
+        ("Training") weighs the borders between cells.
     random_patches
         Patches drawn at random from every image in every epoch, beside those of the grid.
     min_foreground_ratio
@@ -92,6 +95,7 @@ class Recipe(BaseModel):
     labels: Labels = "fixed"
     split: Split = "validation_images"
     gap: Annotated[int, Field(ge=0, le=8)] = 0
+    gap_weight: Annotated[float, Field(gt=0)] = 1.0
     random_patches: Annotated[int, Field(ge=0)] = 1
     min_foreground_ratio: Annotated[float, Field(ge=0)] = 0.4
     patches_per_epoch: Annotated[int | None, Field(ge=1)] = None

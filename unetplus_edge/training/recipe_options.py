@@ -27,6 +27,7 @@ _PARTS: dict[str, tuple[type[BaseModel], dict[str, str]]] = {
             "split": "What the loss is validated on: held-out images, or the article's 8:2 split by patch, inside the "
             "other images or over all of them.",
             "gap": "Pixels that touching nuclei lose on either side in the mask to learn.",
+            "gap_weight": "Weight of these pixels in the cross entropy.",
             "random_patches": "Patches drawn at random from every image in every epoch, beside the grid.",
             "min_foreground_ratio": "A random patch is kept where nucleus / background pixels is above this.",
             "patches_per_epoch": "Patches that an epoch learns from, drawn without replacement; all if not given.",

@@ -7,6 +7,7 @@ import pytest
 
 keras = pytest.importorskip("keras", reason="needs the train extra")
 from unetplus_edge.training.losses import CrossEntropyLogDice  # noqa: E402
+from unetplus_edge.training.patches import GAP  # noqa: E402
 
 
 def plain_loss(truth, probability, bce_weight, smoothing):
@@ -33,6 +34,18 @@ def test_the_loss_of_each_patch_is_weighted_cross_entropy_minus_log_dice(bce_wei
     assert float(loss(truth, probability)) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
+def test_pixels_of_the_gap_are_background_with_their_own_weight():
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 3, (3, 8, 6, 1)).astype(np.uint8)
+    probability = rng.uniform(0.01, 0.99, truth.shape).astype(np.float32)
+    background = np.where(truth == GAP, 0, truth)
+    plain = [plain_loss(t, p, 1.0, 1.0) for t, p in zip(background, probability, strict=True)]
+    entropy = -np.log(1 - probability) * (truth == GAP)
+    expected = np.array(plain) + 6 * entropy.mean(axis=(1, 2, 3))
+    assert float(CrossEntropyLogDice()(truth, probability)) == pytest.approx(np.mean(plain), rel=1e-5)
+    assert float(CrossEntropyLogDice(gap_weight=7.0)(truth, probability)) == pytest.approx(expected.mean(), rel=1e-5)
+
+
 def test_dice_is_taken_patch_by_patch():
     truth = np.zeros((2, 4, 4, 1), np.float32)
     truth[0] = 1
@@ -55,6 +68,6 @@ def test_certain_and_wrong_is_a_finite_loss():
 
 
 def test_the_loss_is_made_again_from_its_config():
-    loss = keras.losses.deserialize(keras.losses.serialize(CrossEntropyLogDice(0.5, 2.0)))
+    loss = keras.losses.deserialize(keras.losses.serialize(CrossEntropyLogDice(0.5, 2.0, 3.0)))
     assert isinstance(loss, CrossEntropyLogDice)
-    assert (loss.bce_weight, loss.smoothing) == (0.5, 2.0)
+    assert (loss.bce_weight, loss.smoothing, loss.gap_weight) == (0.5, 2.0, 3.0)

@@ -17,7 +17,7 @@ from unetplus_edge.datasets import (
 )
 from unetplus_edge.errors import TrainingError
 from unetplus_edge.imaging import Preprocessing, preprocess
-from unetplus_edge.training.patches import PatchMaker, TrainingData, mask_to_learn, training_data
+from unetplus_edge.training.patches import GAP, PatchMaker, TrainingData, mask_to_learn, training_data
 from unetplus_edge.training.recipe import Recipe
 
 STILL = Augmentation(geometry=False, blur=0, contrast=0, brightness=0)
@@ -89,6 +89,15 @@ def test_patches_lie_on_the_grid_and_end_at_the_far_edge(tmp_path):
     assert as_set(maker.training_patches(1)) == expected
     assert as_set(maker.validation_patches()) == expected
     assert len(maker.training_patches(1)) == 6
+
+
+def test_the_gap_between_nuclei_that_touch_is_told_from_other_background(tmp_path):
+    labels = np.zeros((16, 16), np.int32)
+    labels[4:12, 2:8], labels[4:12, 8:14] = 1, 2
+    sample = sample_of(tmp_path, "touching", labels)
+    (mask,) = PatchMaker(TrainingData((sample,), (sample,)), still_recipe(gap=2)).validation_patches().masks[..., 0]
+    assert [np.count_nonzero(mask == value) for value in (0, 1, GAP)] == [16 * 16 - 96, 64, 32]
+    assert (mask[4:12, 6:10] == GAP).all()
 
 
 def test_an_image_smaller_than_a_patch_is_continued_by_zeros(tmp_path):

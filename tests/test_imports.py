@@ -16,6 +16,7 @@ _PACKAGES = {
 }
 _LIGHT_TRAINING = {
     "unetplus_edge.training",
+    "unetplus_edge.training.limits",
     "unetplus_edge.training.recipe",
     "unetplus_edge.training.run_folder",
     "unetplus_edge.training.suite",

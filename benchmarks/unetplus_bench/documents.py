@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unetplus_bench.article import limits_page
 from unetplus_bench.article import pages as article_pages
 from unetplus_bench.endurance import page as endurance_page
 from unetplus_bench.frame_path import page as fast_path_page
 from unetplus_bench.report import page as speed_page
 from unetplus_bench.report.markdown import markdown_table
+from unetplus_edge.zoo import DEFAULT, WIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,11 +56,11 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _scores(results: Path) -> str:
+def _scores(results: Path, *, folder: str = "", engines: tuple[str, ...] = ("litert", "keras")) -> str:
     rows = []
     for name, title in (("test", "53 test images"), ("validation", "validation images")):
-        for engine in ("litert", "keras"):
-            result = _read(results / "scores" / f"{name}-{engine}" / "scores.json")
+        for engine in engines:
+            result = _read(results / "scores" / folder / f"{name}-{engine}" / "scores.json")
             for method, scores in (("cores", result["scores"]), ("the article's", result["article_method"]["scores"])):
                 rows.append(
                     [
@@ -86,7 +89,7 @@ def _scores(results: Path) -> str:
 
 
 def _scores_commands(results: Path) -> str:
-    commands = [_read(path)["command"] for path in sorted((results / "scores").glob("*/scores.json"))]
+    commands = [_read(path)["command"] for path in sorted((results / "scores").rglob("scores.json"))]
     return "\n".join(["```sh", *commands, "```"])
 
 
@@ -142,8 +145,8 @@ def _three_digits(value: float) -> str:
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-def _conversions(results: Path) -> str:
-    report = _read(results / "conversions" / "unet_plus_tc_b8.json")
+def _conversions(results: Path, *, bundle: str = DEFAULT) -> str:
+    report = _read(results / "conversions" / f"{bundle}.json")
     rows = []
     for row in report["conversions"]:
         parity, drop, test = row["parity"], row["score_drop"], row.get("test_images")
@@ -179,12 +182,15 @@ def _conversions(results: Path) -> str:
 
 RENDERERS: dict[str, Callable[[Path], str]] = {
     "scores": _scores,
+    "scores-b16": partial(_scores, folder=WIDE, engines=("litert", "openvino", "keras")),
     "scores-commands": _scores_commands,
     "error-causes": _error_causes,
     "specimen": _specimen,
     "conversions": _conversions,
+    "conversions-b16": partial(_conversions, bundle=WIDE),
     **speed_page.RENDERERS,
     **article_pages.RENDERERS,
+    **limits_page.RENDERERS,
     **endurance_page.RENDERERS,
     **fast_path_page.RENDERERS,
 }

@@ -19,6 +19,7 @@ from unetplus_edge.errors import TrainingError
 from unetplus_edge.training.curves import draw_curves
 from unetplus_edge.training.fine_tuning import fine_tuned, with_its_preprocessing
 from unetplus_edge.training.interruption import Interruptible
+from unetplus_edge.training.limits import limits_suite
 from unetplus_edge.training.patches import TrainingData, training_data
 from unetplus_edge.training.progress import TerminalProgress
 from unetplus_edge.training.recipe_options import given_recipe_options, recipe_from_options, recipe_options
@@ -52,13 +53,15 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--suite",
-    type=click.Choice(["article"]),
-    help="Train all models of the article in place of one network, each in a folder of its name inside --out; started "
-    "again, it goes on.",
+    type=click.Choice(["article", "limits"]),
+    help="Train many models in place of one, each in a folder of its name inside --out; started again, it goes on. "
+    "All models of the article; or U-Net+ T.C., B=16, from the article's recipe towards the zoo's.",
 )
 @click.option("--only", metavar="NAME,...", help="Of the suite.  [default: all]")
 @click.option(
-    "--seeds", type=click.IntRange(min=1), help="Of the suite's tables, how often they are trained.  [default: 1]"
+    "--seeds",
+    type=click.IntRange(min=1),
+    help="How often the models of the article's tables are trained.  [default: 1]",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
@@ -88,7 +91,9 @@ def main(
     """
     if suite is not None:
         _check_suite_alone(ctx)
-        members = article_suite(seeds or 1)
+        if seeds is not None and suite != "article":
+            raise click.UsageError("--seeds is of --suite article")
+        members = article_suite(seeds or 1) if suite == "article" else limits_suite()
         if only is not None:
             members = chosen(members, map(str.strip, only.split(",")))
         _train_suite(members, _default_folder(suite) if out is None else out, data, quiet=quiet, as_json=as_json)

@@ -192,7 +192,7 @@ def train_suite(
     for member in members:
         run = RunFolder(folder / member.name)
         code = 0
-        if not _is_finished(member, run):
+        if not is_finished(member, run):
             begin(member)
             code = _train(member, run, data, quiet=quiet)
         records = run.records()
@@ -217,7 +217,8 @@ def _check(member: Member, run: RunFolder) -> None:
         )
 
 
-def _is_finished(member: Member, run: RunFolder) -> bool:
+def is_finished(member: Member, run: RunFolder) -> bool:
+    """Return whether all epochs of a member are done in a folder, and its bundle made."""
     return len(run.records()) == member.recipe.total_epochs and (run.path / "bundle").exists()
 
 

@@ -11,6 +11,9 @@ from unetplus_edge.errors import BundleError
 DEFAULT = "unet_plus_tc_b8"
 """The bundle that commands use when none is named."""
 
+WIDE = "unet_plus_tc_b16"
+"""The bundle of the same network with twice the filters on every level."""
+
 
 def zoo_names() -> list[str]:
     """Return the names of the bundles that come with the package."""

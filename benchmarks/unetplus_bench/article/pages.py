@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from unetplus_bench.article.figures import OVERLAYS, losses_file
+from unetplus_bench.article.limits import read_limits
 from unetplus_bench.article.networks import WIDTHS, name_of, tabled, title_of
 from unetplus_bench.article.record import ArticleResults
 from unetplus_bench.article.scoring import ARTICLES
@@ -47,6 +48,18 @@ def _table(name: str, results: Path) -> str:
 def _seeds(results: Path) -> str:
     found = tables(ArticleResults(results / "article")).get("article-seeds")
     return _lines(found) if found else "Every network was trained with one seed so far."
+
+
+def _controlled(results: Path) -> str:
+    found, key = ArticleResults(results / "article"), "average_iou_mean"
+    names = ("unet_plus_plus_b8", "unet_plus_plus_controlled_b8", "unet_plus_tc_b8")
+    published, controlled, tc = (found.score(name, key) for name in names)
+    if published is None or controlled is None or tc is None:
+        return "How much of the ranking is due to these differences is not known yet."
+    return (
+        f"These differences are worth {100 * (controlled - published):+.1f} points of average IOU, where U-Net+ T.C., "
+        f"B=8, is at {100 * (tc - published):+.1f} to the U-Net++ of the table."
+    )
 
 
 def _machine(results: Path) -> str:
@@ -121,8 +134,8 @@ def _figure_overlays(results: Path) -> str:
 
 def _commands(results: Path) -> str:
     found = ArticleResults(results / "article")
-    commands = {record.command for record in found.records.values()}
-    commands |= {one.command for one in (found.times, found.figures) if one is not None}
+    others = (found.times, found.figures, read_limits(results / "article"))
+    commands = {record.command for record in (*found.records.values(), *others) if record is not None}
     return "\n".join(["```sh", *(sorted(commands) or ["unetplus-bench article --measure --figures"]), "```"])
 
 
@@ -134,6 +147,7 @@ RENDERERS: Final[dict[str, Callable[[Path], str]]] = {
             *("article-ablations", "article-losses", "article-claims"),
         )
     },
+    "article-controlled": _controlled,
     "article-seeds": _seeds,
     "article-machine": _machine,
     "article-recipe": _recipe,

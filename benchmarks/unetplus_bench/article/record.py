@@ -26,11 +26,13 @@ FIGURES: Final = "figures"
 """Stem of the file that says what the pictures were made of."""
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """A part of a result file: nothing is added to it or changed in it."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ArticleRecord(_Record):
+class ArticleRecord(Record):
     """What one training of the article came to.
 
     Attributes
@@ -121,7 +123,7 @@ class ArticleResults:
         return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
-class FiguresRecord(_Record):
+class FiguresRecord(Record):
     """What the pictures were made of.
 
     Attributes

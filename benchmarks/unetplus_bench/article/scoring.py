@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unetplus_bench.article.collect import log_of
 from unetplus_bench.article.record import ArticleRecord
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from unetplus_edge.datasets import Sample
+    from unetplus_runtime.engines import EngineInfo
     from unetplus_runtime.scoring import Labelled
 
 ARTICLES: Final = Postprocessing(threshold=0.5)
@@ -37,6 +38,49 @@ def by_the_article(bundle: Bundle, constants: Postprocessing = ARTICLES) -> Bund
     return Bundle(bundle.path, bundle.manifest.model_copy(update={"postprocessing": constants}))
 
 
+class Scored(NamedTuple):
+    """The scores of a model on a set of images.
+
+    Attributes
+    ----------
+    scores
+        By name, as `unetplus_edge.evaluation.SetScores` has them.
+    engine
+        What ran it.
+    """
+
+    scores: dict[str, float | None]
+    engine: EngineInfo
+
+
+def scored_on(
+    samples: Sequence[Sample],
+    bundle: Bundle,
+    constants: Postprocessing = ARTICLES,
+    done: Callable[[], None] = lambda: None,
+) -> Scored:
+    """Score a model by its Keras file, in float32, on the article's patches.
+
+    Parameters
+    ----------
+    samples
+        Images with their nuclei.
+    bundle
+        Of the model.
+    constants
+        Of the postprocessing, in place of the bundle's own.
+    done
+        Called after every image.
+    """
+
+    def seen(*_: object) -> None:
+        done()
+
+    with Segmenter(by_the_article(bundle, constants), engine="keras", grid=GRID) as segmenter:
+        found = evaluate(segmenter, _labelled(samples), seen)
+        return Scored(asdict(score_set([score for _, score in found])), segmenter.engine)
+
+
 def scored(
     name: str,
     bundle: Bundle,
@@ -44,7 +88,7 @@ def scored(
     command: str,
     done: Callable[[], None] = lambda: None,
 ) -> ArticleRecord:
-    """Score a model by its Keras file, in float32.
+    """Score a training by the article's method.
 
     Parameters
     ----------
@@ -62,13 +106,7 @@ def scored(
     manifest = bundle.manifest
     architecture, side = manifest.recipe.architecture, manifest.recipe.patch_side
     cost = architecture_cost(architecture, side)
-
-    def seen(*_: object) -> None:
-        done()
-
-    with Segmenter(by_the_article(bundle), engine="keras", grid=GRID) as segmenter:
-        found = evaluate(segmenter, _labelled(samples), seen)
-        engine = segmenter.engine
+    scores, engine = scored_on(samples, bundle, done=done)
     return ArticleRecord(
         name=name,
         command=command,
@@ -87,7 +125,7 @@ def scored(
         postprocessing=ARTICLES,
         engine=engine.engine,
         executed_precision=engine.executed_precision,
-        scores=asdict(score_set([score for _, score in found])),
+        scores=scores,
         versions={
             "unetplus-edge": __version__,
             "python": platform.python_version(),

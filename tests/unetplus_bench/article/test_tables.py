@@ -7,6 +7,7 @@ import pytest
 from unetplus_bench.article import timing
 from unetplus_bench.article.claims import claims
 from unetplus_bench.article.networks import FAMILIES, name_of, tabled
+from unetplus_bench.article.pages import RENDERERS
 from unetplus_bench.article.record import TIMES, ArticleResults
 from unetplus_bench.article.tables import NOT_YET, tables
 from unetplus_bench.results import AccuracyRecord, NetworkRecord
@@ -157,3 +158,12 @@ def test_a_damaged_result_file_is_named(folder):
     (folder / "unet_b8.json").write_text("{}")
     with pytest.raises(InputError, match=r"unet_b8\.json is damaged"):
         ArticleResults(folder)
+
+
+def test_what_the_differences_of_unet_plus_plus_are_worth_is_told_once_it_is_known(tmp_path, put):
+    page = RENDERERS["article-controlled"]
+    assert page(tmp_path).endswith("is not known yet.")
+    for name, iou in {"unet_plus_plus_b8": 0.4, "unet_plus_plus_controlled_b8": 0.47, "unet_plus_tc_b8": 0.5}.items():
+        put(tmp_path / "article", name, iou)
+    assert "worth +7.0 points of average IOU" in page(tmp_path)
+    assert "is at +10.0 to the U-Net++" in page(tmp_path)

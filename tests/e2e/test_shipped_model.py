@@ -1,4 +1,4 @@
-"""The zoo's default model and the result files that speak of it."""
+"""The zoo's models and the result files that speak of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unetplus_edge.datasets import open_dsb2018
 from unetplus_edge.datasets.specimen import Specimen, simulate
 from unetplus_edge.errors import EngineError
 from unetplus_edge.evaluation import score_image, score_set
-from unetplus_edge.zoo import find_bundle
+from unetplus_edge.zoo import DEFAULT, WIDE, find_bundle
 from unetplus_export.trt import build_plan
 from unetplus_runtime import Segmenter, open_engine
 from unetplus_runtime.demo import FRAMES, demo_frames
@@ -25,9 +25,12 @@ from unetplus_runtime.scoring import evaluate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from unetplus_edge.manifest import EngineName, Manifest
+    from unetplus_edge.manifest import EngineName
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+WIDE_ENGINES = ("litert", "openvino", "keras")
+"""That the scores of the wide model were measured with."""
 
 
 def result(*parts: str) -> dict[str, Any]:
@@ -35,34 +38,30 @@ def result(*parts: str) -> dict[str, Any]:
     return content
 
 
-@pytest.fixture(scope="module")
-def manifest() -> Manifest:
-    return find_bundle().manifest
-
-
 @pytest.mark.parametrize(
-    "parts",
+    ("name", "parts"),
     [
         *(
-            ("scores", f"{images}-{engine}", "scores.json")
+            (name, ("scores", folder, f"{images}-{engine}", "scores.json"))
+            for name, folder, engines in ((DEFAULT, "", ("litert", "keras")), (WIDE, WIDE, WIDE_ENGINES))
             for images in ("test", "validation")
-            for engine in ("litert", "keras")
+            for engine in engines
         ),
-        ("postprocessing", "unet_plus_tc_b8.json"),
-        ("specimen", "scores.json"),
-        ("conversions", "unet_plus_tc_b8.json"),
+        *((name, (folder, f"{name}.json")) for folder in ("postprocessing", "conversions") for name in (DEFAULT, WIDE)),
+        (DEFAULT, ("specimen", "scores.json")),
     ],
-    ids="/".join,
+    ids=lambda part: part if isinstance(part, str) else "/".join(part),
 )
-def test_result_files_are_about_the_model_that_is_shipped(parts: tuple[str, ...], manifest: Manifest) -> None:
-    assert result(*parts)["keras_sha256"] == manifest.keras_sha256
+def test_result_files_are_about_the_model_that_is_shipped(name: str, parts: tuple[str, ...]) -> None:
+    assert result(*parts)["keras_sha256"] == find_bundle(name).manifest.keras_sha256
 
 
-def test_the_shipped_constants_are_the_best_on_the_validation_images(manifest: Manifest) -> None:
-    chosen = result("postprocessing", "unet_plus_tc_b8.json")
+@pytest.mark.parametrize("name", [DEFAULT, WIDE])
+def test_the_shipped_constants_are_the_best_on_the_validation_images(name: str) -> None:
+    chosen = result("postprocessing", f"{name}.json")
     merits = {c["merit"]: c for c in reversed(chosen["candidates"])}
     best = {name: merits[max(merits)][name] for name in chosen["best"]}
-    assert best == chosen["best"] == manifest.postprocessing.model_dump()
+    assert best == chosen["best"] == find_bundle(name).manifest.postprocessing.model_dump()
 
 
 @pytest.mark.parametrize("images", ["test", "validation"])
@@ -79,6 +78,12 @@ def test_the_kaggle_score_of_the_test_images_is_what_was_set_out_to() -> None:
     assert result("scores", "test-litert", "scores.json")["scores"]["kaggle_score"] >= 0.41
 
 
+def test_the_wide_model_reaches_by_the_articles_method_what_was_set_out_to() -> None:
+    scores = result("scores", WIDE, "test-keras", "scores.json")["article_method"]["scores"]
+    assert scores["average_iou_mean"] >= 0.60
+    assert scores["kaggle_score"] >= 0.42
+
+
 @pytest.mark.slow
 def test_scoring_the_test_images_again_gives_the_committed_scores(data_root: Path) -> None:
     samples = open_dsb2018(data_root / "dsb2018", "released").test
@@ -89,14 +94,17 @@ def test_scoring_the_test_images_again_gives_the_committed_scores(data_root: Pat
     assert scores.kaggle_score == pytest.approx(committed["kaggle_score"], abs=1e-3)
 
 
-def converted() -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = result("conversions", "unet_plus_tc_b8.json")["conversions"]
+def converted(name: str = DEFAULT) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = result("conversions", f"{name}.json")["conversions"]
     return [row for row in rows if row["verified"]]
 
 
-def test_every_int8_conversion_keeps_its_scores_on_both_sets_of_images() -> None:
-    rows = [row for row in converted() if row["stored_precision"] == "int8"]
-    assert {row["target"] for row in rows} == {"tflite", "onnx", "openvino"}
+@pytest.mark.parametrize(
+    ("name", "targets"), [(DEFAULT, {"tflite", "onnx", "openvino"}), (WIDE, {"tflite", "openvino"})]
+)
+def test_every_int8_conversion_keeps_its_scores_on_both_sets_of_images(name: str, targets: set[str]) -> None:
+    rows = [row for row in converted(name) if row["stored_precision"] == "int8"]
+    assert {row["target"] for row in rows} == targets
     for row in rows:
         for name in ("average_iou", "kaggle_score"):
             assert row["score_drop"][name] <= 0.005, row["file"]

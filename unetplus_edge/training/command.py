@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     "--suite",
     type=click.Choice(["article", "limits"]),
     help="Train many models in place of one, each in a folder of its name inside --out; started again, it goes on. "
-    "All models of the article; or U-Net+ T.C., B=16, from the article's recipe towards the zoo's.",
+    "All models of the article; or U-Net+ T.C., B=16, by other recipes than the article's.",
 )
 @click.option("--only", metavar="NAME,...", help="Of the suite.  [default: all]")
 @click.option(

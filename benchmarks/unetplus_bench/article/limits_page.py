@@ -18,10 +18,9 @@ TITLES: Final[Mapping[str, str]] = {
     "truth_gap": f"the true masks, with a gap of {2 * TRUTH['truth_gap']} pixels between nuclei that touch",
     NETWORK: "trained as in Table 1",
     f"{NETWORK}_float32": "as in Table 1, but in float32",
-    f"{NETWORK}_gap": "as in Table 1, but with that gap in the masks to learn, and without the validation images",
-    f"{NETWORK}_all_patches": "... and from corrected labels, all patches in every epoch, and a second part at a lower "
-    "learning rate",
-    ZOO: "... and trained on with more weight on the gap: the model that is shipped",
+    f"{NETWORK}_all_patches": "with that gap in the masks to learn, without the validation images, from corrected "
+    "labels, all patches in every epoch, and with a second part at a lower learning rate",
+    ZOO: "... then trained on with more weight on the gap: the model that is shipped",
     ZOO_CORES: "the same model, but its nuclei grown from cores",
 }
 """What each experiment is, in the order of the table."""

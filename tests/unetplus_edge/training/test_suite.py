@@ -66,19 +66,19 @@ def test_more_seeds_train_the_eight_again_and_change_nothing_else():
         assert thrice[f"{name}_seed2"] == once[name].model_copy(update={"seed": 2})
 
 
-def test_the_suite_of_limits_goes_from_the_articles_recipe_to_the_zoos():
+def test_the_suite_of_limits_has_the_articles_recipe_in_float32_and_the_zoos():
     recipes = [member.recipe.model_dump() for member in limits_suite()]
     article = by_name()["unet_plus_tc_b16"].model_dump()
     changes = [{name for name in article if recipe[name] != article[name]} for recipe in recipes]
     more = {"labels", "preprocessing", "patches_per_epoch", "batch_size", "epochs", "extra_epochs"}
-    assert changes == [{"precision"}, {"split", "gap"}, {"split", "gap", *more}]
-    assert [recipe["split"] for recipe in recipes] == ["all_patches", "validation_images", "validation_images"]
+    assert changes == [{"precision"}, {"split", "gap", *more}]
+    assert [recipe["split"] for recipe in recipes] == ["all_patches", "validation_images"]
 
 
 def test_the_command_trains_the_suite_of_limits_by_its_name(tmp_path):
     missing = typed("--suite", "limits", "--only", "unet_b8", "--out", str(tmp_path / "out"))
     assert missing.exit_code == InputError.exit_code
-    assert "the suite has no unet_b8; it has unet_plus_tc_b16_float32, unet_plus_tc_b16_gap" in missing.stderr
+    assert "the suite has no unet_b8; it has unet_plus_tc_b16_float32, unet_plus_tc_b16_all_patches" in missing.stderr
     seeded = typed("--suite", "limits", "--seeds", "2", "--out", str(tmp_path / "out"))
     assert (seeded.exit_code, "--seeds is of --suite article" in seeded.stderr) == (2, True)
     assert not (tmp_path / "out").exists()

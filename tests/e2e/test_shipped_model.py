@@ -106,9 +106,9 @@ def test_every_int8_conversion_keeps_its_scores_on_both_sets_of_images(name: str
     rows = [row for row in converted(name) if row["stored_precision"] == "int8"]
     assert {row["target"] for row in rows} == targets
     for row in rows:
-        for name in ("average_iou", "kaggle_score"):
-            assert row["score_drop"][name] <= 0.005, row["file"]
-            assert row["test_images"]["drop"][name] <= 0.01, row["file"]
+        for score in ("average_iou", "kaggle_score"):
+            assert row["score_drop"][score] <= 0.005, row["file"]
+            assert row["test_images"]["drop"][score] <= 0.01, row["file"]
 
 
 def test_engines_agree_on_the_test_images_in_fp32() -> None:

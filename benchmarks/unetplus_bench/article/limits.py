@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import click
 import numpy as np
-from pydantic import ValidationError
 
-from unetplus_bench.article.record import Record
+from unetplus_bench.article.record import Record, read_record
 from unetplus_bench.article.scoring import ARTICLES, scored_on
 from unetplus_edge.bundle import Bundle, open_bundle
 from unetplus_edge.commands import Command, command_line
@@ -106,12 +105,7 @@ def read_limits(folder: Path) -> LimitsRecord | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    try:
-        return LimitsRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise InputError(
-            f"{path} is damaged or of another version; run: python -m unetplus_bench.article.limits RUNS"
-        ) from error
+    return read_record(path, LimitsRecord, "python -m unetplus_bench.article.limits RUNS")
 
 
 def truth_scores(samples: Sequence[Sample], gap: int) -> dict[str, float | None]:
@@ -226,17 +220,17 @@ def main(context: click.Context, runs: Path, results: Path, quiet: bool) -> None
     """Score the trainings in RUNS, of unetplus-train --suite limits, and write limits.json."""
     models = trained(runs)
     data = open_dsb2018()
-    sets: dict[Literal["test", "validation"], Sequence[Sample]] = {"test": data.test, "validation": data.validation}
+    test, validation = data.test, data.validation
     rows = [
-        LimitRow(name=name, test=truth_scores(data.test, gap), validation=truth_scores(data.validation, gap))
+        LimitRow(name=name, test=truth_scores(test, gap), validation=truth_scores(validation, gap))
         for name, gap in TRUTH.items()
     ]
-    images = sum(len(data.test) + model.held_out * len(data.validation) for model in models)
+    images = sum(len(test) + model.held_out * len(validation) for model in models)
     with progress_bar("scoring", images, quiet=quiet) as done:
-        rows += [trained_row(model, data.test, data.validation, done) for model in models]
+        rows += [trained_row(model, test, validation, done) for model in models]
     record = LimitsRecord(
         command=command_line(context),
-        images_sha256={name: content_hash(samples) for name, samples in sets.items()},
+        images_sha256={"test": content_hash(test), "validation": content_hash(validation)},
         rows=tuple(rows),
     )
     write_text(results / FILE, record.model_dump_json(indent=1) + "\n")

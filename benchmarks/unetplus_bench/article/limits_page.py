@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from unetplus_bench.article.limits import TRUTH, ZOO, ZOO_CORES, read_limits
 from unetplus_bench.article.record import ArticleResults
+from unetplus_bench.article.tables import NONE, NOT_YET, fraction
 from unetplus_bench.report.markdown import markdown_table
 from unetplus_edge.training.limits import NETWORK
 
@@ -26,7 +27,6 @@ TITLES: Final[Mapping[str, str]] = {
 """What each experiment is, in the order of the table."""
 
 _KEYS = ("average_iou_mean", "kaggle_score")
-_NONE = "-"
 
 
 def _table(results: Path) -> str:
@@ -43,7 +43,7 @@ def _table(results: Path) -> str:
         elif name in rows:
             test, validation = rows[name].test, rows[name].validation
         else:
-            lines.append([title, "not trained yet", *[_NONE] * (len(header) - 2)])
+            lines.append([title, NOT_YET, *[NONE] * (len(header) - 2)])
             continue
         count, true = test["predicted_nuclei"], test["true_nuclei"]
         lines.append([title, *_scores(test), f"{count:,.0f} of {true:,.0f}", *_scores(validation)])
@@ -51,8 +51,7 @@ def _table(results: Path) -> str:
 
 
 def _scores(scores: Mapping[str, float | None] | None) -> list[str]:
-    values = [None if scores is None else scores[key] for key in _KEYS]
-    return [_NONE if value is None else f"{value:.3f}" for value in values]
+    return [fraction(None if scores is None else scores[key]) for key in _KEYS]
 
 
 RENDERERS: Final[dict[str, Callable[[Path], str]]] = {"article-limits": _table}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -30,6 +30,9 @@ class Record(BaseModel):
     """A part of a result file: nothing is added to it or changed in it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 class ArticleRecord(Record):
@@ -105,11 +108,11 @@ class ArticleResults:
 
     def __init__(self, folder: Path) -> None:
         names = trained_names([path.stem for path in folder.glob("*.json")])
-        self.records = {name: _read(folder / f"{name}.json") for name in names}
+        self.records = {name: read_record(folder / f"{name}.json", ArticleRecord) for name in names}
         times = folder / f"{TIMES}.json"
         self.times: BenchmarkResult | None = read_result(times) if times.is_file() else None
         figures = folder / f"{FIGURES}.json"
-        self.figures = _read_figures(figures) if figures.is_file() else None
+        self.figures = read_record(figures, FiguresRecord) if figures.is_file() else None
 
     def seeds(self, name: str) -> list[ArticleRecord]:
         """Return the trainings of a model, one a seed."""
@@ -140,19 +143,24 @@ class FiguresRecord(Record):
     models: dict[str, str]
 
 
-def _read(path: Path) -> ArticleRecord:
+def read_record(path: Path, kind: type[AnyRecord], command: str = "unetplus-bench article --measure") -> AnyRecord:
+    """Return what a result file of the article holds.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What it is to hold.
+    command
+        That writes it anew.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or of another version.
+    """
     try:
-        return ArticleRecord.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise _damaged(path) from error
-
-
-def _read_figures(path: Path) -> FiguresRecord:
-    try:
-        return FiguresRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> InputError:
-    return InputError(f"{path} is damaged or of another version; run: unetplus-bench article --measure")
+        raise InputError(f"{path} is damaged or of another version; run: {command}") from error

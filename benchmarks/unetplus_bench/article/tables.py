@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from unetplus_bench.article.timing import ModelTimes
 
 NOT_YET = "not trained yet"
-_NONE = "-"
+NONE = "-"
 _WORDS = {True: "yes", False: "no", None: "not known yet"}
 _NUMBER = {16: 1, 8: 2}
 _SCORES = {
@@ -71,7 +71,7 @@ def _models(results: ArticleResults, width: int) -> Cells:
         rows.append(
             [
                 *(title, *_scores(results, name), _above(family, width), f"{weights:,}"),
-                *(_ms(times.keras), _best(times), stated.text if stated else _NONE),
+                *(_ms(times.keras), _best(times), stated.text if stated else NONE),
             ]
         )
     return Cells(f"Table {_NUMBER[width]}: B={width}", header, rows)
@@ -95,7 +95,7 @@ def _losses(results: ArticleResults) -> Cells:
     header = ["network", "epochs", "kept", "validation loss", "article states", "hours"]
     rows = []
     for name in (*tabled(), *ABLATIONS):
-        stated = STATED_LOSSES[name.rsplit("_b", 1)[0]] if name not in ABLATIONS else _NONE
+        stated = STATED_LOSSES[name.rsplit("_b", 1)[0]] if name not in ABLATIONS else NONE
         title = title_of(name)
         if name in results.records:
             record = results.records[name]
@@ -103,7 +103,7 @@ def _losses(results: ArticleResults) -> Cells:
                 [title, str(len(record.log)), str(record.best_epoch), f"{_loss(record):.3f}", stated, _hours(record)]
             )
         else:
-            rows.append([title, _NONE, _NONE, NOT_YET, stated, _NONE])
+            rows.append([title, NONE, NONE, NOT_YET, stated, NONE])
     return Cells("Validation losses", header, rows)
 
 
@@ -114,51 +114,52 @@ def _seeds(results: ArticleResults) -> Cells:
         cells = []
         for key in ("average_iou_mean", "article_precision", "kaggle_score"):
             values = [value for record in found if (value := record.scores[key]) is not None]
-            cells.append(f"{np.mean(values):.3f} ± {np.std(values):.3f}" if values else _NONE)
+            cells.append(f"{np.mean(values):.3f} ± {np.std(values):.3f}" if values else NONE)
         rows.append([title_of(name), str(len(found)), *cells])
     header = ["network", "seeds", "average IOU", "article's precision", "Kaggle score"]
     return Cells("Mean ± standard deviation over seeds", header, rows)
 
 
 def _claims(results: ArticleResults) -> Cells:
-    rows = [[claim.sentence, claim.found or _NONE, _WORDS[claim.holds]] for claim in claims(results)]
+    rows = [[claim.sentence, claim.found or NONE, _WORDS[claim.holds]] for claim in claims(results)]
     return Cells("The article's claims", ["the article says", "here", "holds here"], rows)
 
 
 def _scores(results: ArticleResults, name: str) -> list[str]:
     if not results.seeds(name):
-        return [NOT_YET, *[_NONE] * len(_SCORES)]
+        return [NOT_YET, *[NONE] * len(_SCORES)]
     mean, spread = (results.score(name, f"average_iou_{what}") for what in ("mean", "std"))
-    iou = _NONE if mean is None or spread is None else f"{mean:.3f} ± {spread:.3f}"
-    return [iou, *(_fraction(results.score(name, key)) for key in _SCORES)]
+    iou = NONE if mean is None or spread is None else f"{mean:.3f} ± {spread:.3f}"
+    return [iou, *(fraction(results.score(name, key)) for key in _SCORES)]
 
 
 def _above(family: str, width: int) -> str:
     """Return what follows for a row of a table from the one that the article's text gives."""
     if family != "unet_plus_plus":
-        return _NONE
+        return NONE
     stated = STATED_SCORES[OTHER_L2[width]]
     return f"above {stated.average_iou:.3f}, {stated.precision:.3f}"
 
 
 def _stated(name: str) -> str:
     stated = STATED_SCORES.get(name)
-    return f"{stated.average_iou:.3f} ± {stated.spread:.3f}, {stated.precision:.3f}" if stated else _NONE
+    return f"{stated.average_iou:.3f} ± {stated.spread:.3f}, {stated.precision:.3f}" if stated else NONE
 
 
 def _best(times: ModelTimes) -> str:
     if times.best is None:
-        return _NONE
+        return NONE
     accuracy = f", average IOU {times.best.accuracy[0].average_iou:.3f}" if times.best.accuracy else ""
     return f"{_ms(times.best_ms)} ({times.best.engine} {times.best.executed_precision}{accuracy})"
 
 
 def _ms(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.1f}"
+    return NONE if value is None else f"{value:.1f}"
 
 
-def _fraction(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.3f}"
+def fraction(value: float | None) -> str:
+    """Return a score as a cell of a table."""
+    return NONE if value is None else f"{value:.3f}"
 
 
 def _loss(record: ArticleRecord) -> float:
